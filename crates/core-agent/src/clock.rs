@@ -1,0 +1,103 @@
+//! Time as an argument, so that a test owns it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
+
+/// Where everything that keeps time reads it: triggers, deadlines of missions, days of budgets.
+#[async_trait::async_trait]
+pub trait Clock: Send + Sync + 'static {
+    /// The wall clock's time.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// Returns when the clock shows `instant` or later; at once if it already does.
+    /// Cancel-safe: dropping the future forgets the wait and nothing else.
+    async fn sleep_until(&self, instant: DateTime<Utc>);
+}
+
+/// The machine's clock.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+/// A clock step or a suspended machine is noticed within this time, because no sleep is longer.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+#[async_trait::async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    async fn sleep_until(&self, instant: DateTime<Utc>) {
+        while let Ok(left) = (instant - self.now()).to_std() {
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        }
+    }
+}
+
+/// A clock that stands still until a test moves it.
+#[derive(Debug, Clone)]
+pub struct ManualClock {
+    now: Arc<Mutex<watch::Sender<DateTime<Utc>>>>,
+}
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub fn new(start: DateTime<Utc>) -> Self {
+        Self { now: Arc::new(Mutex::new(watch::Sender::new(start))) }
+    }
+
+    /// Moves the clock forward and wakes every sleeper whose time has come.
+    pub fn advance(&self, by: Duration) {
+        let by = TimeDelta::from_std(by).expect("a test's step fits chrono's range");
+        self.sender().send_modify(|now| *now += by);
+    }
+
+    fn sender(&self) -> std::sync::MutexGuard<'_, watch::Sender<DateTime<Utc>>> {
+        self.now.lock().expect("no holder of the clock panics")
+    }
+}
+
+#[async_trait::async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.sender().borrow()
+    }
+
+    async fn sleep_until(&self, instant: DateTime<Utc>) {
+        let mut now = self.sender().subscribe();
+        // The sender lives in self, so the channel cannot close while we wait.
+        let _ = now.wait_for(|now| *now >= instant).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manual_clock_wakes_a_sleeper_only_when_it_is_moved_far_enough() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        let due = DateTime::UNIX_EPOCH + TimeDelta::seconds(10);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until(due).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_secs(9));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.advance(Duration::from_secs(1));
+        sleeper.await.expect("the sleeper ends");
+    }
+
+    #[tokio::test]
+    async fn the_system_clock_does_not_sleep_for_what_is_past() {
+        SystemClock.sleep_until(DateTime::UNIX_EPOCH).await;
+    }
+}

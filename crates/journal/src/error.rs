@@ -1,0 +1,45 @@
+//! Why the journal cannot do what it was asked.
+
+use std::path::PathBuf;
+
+/// What went wrong, told apart by what the caller can do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Another runtime owns the log. Stop it, or name another directory.
+    #[error("{} is in use by another runtime ({holder}): stop that one first, or choose another data directory", path.display())]
+    Locked {
+        /// The log's directory.
+        path: PathBuf,
+        /// What its lock says of who holds it.
+        holder: String,
+    },
+    /// The disk is full. Nothing was accepted; free some space and try again.
+    #[error("the disk under {} is full: nothing more is accepted until there is room", path.display())]
+    Full {
+        /// The file that was written.
+        path: PathBuf,
+    },
+    /// Reading or writing failed. What was not acknowledged may be lost, and the segment is not written again.
+    #[error("{action} {} failed: {cause}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// The journal's bytes are not what was written.
+    #[error("{} is damaged at line {line}: {what}", path.display())]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The log's writer has ended, after an earlier error or a close.
+    #[error("the journal is closed: {0}")]
+    Closed(String),
+}

@@ -1,0 +1,61 @@
+//! What an operator sees.
+
+use chrono::{DateTime, Utc};
+use flyball_journal::LifecycleState;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A whole runtime.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeStatus {
+    /// How many processes it manages.
+    pub process_count: usize,
+    /// Each of them, by name.
+    pub processes: std::collections::BTreeMap<String, ProcessStatus>,
+}
+
+/// One process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Its name.
+    pub name: String,
+    /// Its id, the same for as long as its journal lives.
+    pub process_id: String,
+    /// Where it is in its life.
+    pub state: LifecycleState,
+    /// Why it is there.
+    pub reason: String,
+    /// Runs that ended or were cut off, ever.
+    pub invocation_count: u64,
+    /// Runs in a row that failed.
+    pub consecutive_failures: u32,
+    /// Automatic restarts in a row.
+    pub restart_count: u32,
+    /// Since its last start; 0 when it is not alive.
+    pub uptime_seconds: f64,
+    /// When its loop last said that it is well.
+    pub last_heartbeat: Option<DateTime<Utc>>,
+    /// Events taken in and not yet handled.
+    pub pending_events: usize,
+    /// Runs that are on.
+    pub active_runs: usize,
+    /// Runs that wait for an answer, and for what.
+    pub held_runs: Map<String, Value>,
+    /// Its triggers: id, kind, and how often each fired since the start.
+    pub triggers: Vec<TriggerStatus>,
+    /// What each layer says of itself.
+    pub layers: Map<String, Value>,
+}
+
+/// One trigger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TriggerStatus {
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// Events it brought since the process started.
+    pub fired: u64,
+    /// Why it ended, if it did.
+    pub error: Option<String>,
+}
