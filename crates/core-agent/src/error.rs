@@ -11,9 +11,12 @@ pub enum CallError {
     /// The run cannot go on until someone answers. Its future ends; the answer runs it again.
     #[error("parked: {0}")]
     Park(String),
-    /// It failed.
+    /// It failed. A model's failure fails the run; a tool's is told to the model.
     #[error(transparent)]
     Failed(#[from] Failure),
+    /// The run cannot go on from here, whoever failed: a step could not be recorded. It may be run again.
+    #[error("{0}")]
+    Abort(String),
 }
 
 /// A failure, and whether the other side may have acted all the same.

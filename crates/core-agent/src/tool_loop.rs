@@ -109,7 +109,7 @@ impl ToolLoop {
             return None;
         }
         let result = self.make_call(run, place, wanted, tools).await;
-        if matches!(result, Err(CallError::Halt(_) | CallError::Park(_))) {
+        if matches!(result, Err(CallError::Halt(_) | CallError::Park(_) | CallError::Abort(_))) {
             ended.store(true, Ordering::Release);
         }
         Some(result)
@@ -188,7 +188,7 @@ fn gather(
             }
             Some(Err(CallError::Halt(directive))) => halt.get_or_insert_default().raise(directive),
             Some(Err(CallError::Park(why))) => park = park.or(Some(why)),
-            Some(Err(failed @ CallError::Failed(_))) => return Err(failed),
+            Some(Err(failed @ (CallError::Failed(_) | CallError::Abort(_)))) => return Err(failed),
             None => {}
         }
     }
@@ -208,5 +208,6 @@ fn ended(mut outcome: Outcome, error: CallError) -> Result<Outcome, Error> {
         }
         CallError::Park(why) => Err(Error::Parked(why)),
         CallError::Failed(failure) => Err(Error::Failed(failure.message)),
+        CallError::Abort(why) => Err(Error::Failed(why)),
     }
 }

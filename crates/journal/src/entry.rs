@@ -97,7 +97,7 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         changes: Vec<Change>,
     },
-    /// A run failed. With `final` the event is done with; else it will be tried again.
+    /// A run failed. It is run again from its last recorded step, unless this was its last attempt.
     Error {
         /// The run.
         run: RunId,

@@ -2,10 +2,22 @@
 
 mod entry;
 mod error;
+mod fold;
+mod intent;
 mod journal;
 mod lifecycle;
+mod log;
+mod replay;
+mod storage;
+mod tape;
 
 pub use entry::{Entry, Record};
 pub use error::Error;
+pub use fold::{Exchange, MAX_DEDUP_KEYS, MAX_EXCHANGES, OpenRun, ProcessFold};
+pub use intent::Intent;
 pub use journal::{Journal, MemoryJournal};
 pub use lifecycle::{InvalidTransition, LifecycleState};
+pub use log::{DEFAULT_SEGMENT_BYTES, Log, Recovery, TornTail, read};
+pub use replay::Replay;
+pub use storage::{FileStorage, MemoryStorage, SegmentFile, Storage};
+pub use tape::Tape;

@@ -1,0 +1,116 @@
+//! The log's lines: what a record and a commit look like as bytes, and how damage in them is seen.
+//!
+//! Every line is one JSON object whose last member is the CRC-32C of all the bytes before that
+//! member. A record's last but one is its hash: SHA-256, cut to 128 bits, over the hash of the
+//! process's previous record and the record's own bytes. A commit closes a batch.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Record;
+
+/// The hash before a process's first record.
+pub const GENESIS: &str = "00000000000000000000000000000000";
+
+const HASH_KEY: &str = ",\"hash\":\"";
+const CRC_KEY: &str = ",\"crc\":\"";
+const HASH_MEMBER: usize = HASH_KEY.len() + 32 + 1;
+const CRC_MEMBER: usize = CRC_KEY.len() + 8 + 1;
+
+/// What a commit line says of the batch that it closes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The batch's first record.
+    pub first: u64,
+    /// Its last.
+    pub last: u64,
+    /// CRC-32C of the batch's lines, newlines included.
+    pub sum: u32,
+    /// For each process in the batch, the hash of its last record.
+    pub heads: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CommitLine {
+    commit: Commit,
+}
+
+/// A line as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line {
+    /// A record; it fits its own checksum, its chain is for the reader to check.
+    Record {
+        /// The record.
+        record: Box<Record>,
+        /// Its hash.
+        hash: String,
+    },
+    /// The end of a batch.
+    Commit(Commit),
+}
+
+/// Appends `record`'s line to `out` and returns its hash.
+pub fn write_record(out: &mut Vec<u8>, record: &Record, previous: &str) -> Result<String, serde_json::Error> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, record)?;
+    out.pop(); // the closing brace comes back after the checksum
+    let hash = chain(previous, &out[start..]);
+    out.extend_from_slice(HASH_KEY.as_bytes());
+    out.extend_from_slice(hash.as_bytes());
+    out.push(b'"');
+    seal(out, start);
+    Ok(hash)
+}
+
+/// Appends the line that closes a batch.
+pub fn write_commit(out: &mut Vec<u8>, commit: &Commit) -> Result<(), serde_json::Error> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, &CommitLine { commit: commit.clone() })?;
+    out.pop();
+    seal(out, start);
+    Ok(())
+}
+
+/// Reads one line, without its newline. The error says what is wrong with it.
+pub fn read(line: &[u8]) -> Result<Line, String> {
+    let body_len = line.len().checked_sub(CRC_MEMBER + 1).ok_or("it is too short")?;
+    let (body, tail) = line.split_at(body_len);
+    let said = tail.strip_prefix(CRC_KEY.as_bytes()).and_then(|rest| rest.strip_suffix(b"\"}"));
+    let said = said.ok_or("it does not end in a checksum")?;
+    if said != checksum(body).as_bytes() {
+        return Err("its checksum does not fit its bytes".into());
+    }
+    if body.starts_with(b"{\"commit\":") {
+        let line: CommitLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        return Ok(Line::Commit(line.commit));
+    }
+    let hashed = body.len().checked_sub(HASH_MEMBER).ok_or("it has no hash")?;
+    let hash = body[hashed..].strip_prefix(HASH_KEY.as_bytes()).and_then(|rest| rest.strip_suffix(b"\""));
+    let hash = hash.and_then(|hash| std::str::from_utf8(hash).ok()).ok_or("it has no hash")?;
+    let record: Record = serde_json::from_slice(line).map_err(|error| format!("it is no known record: {error}"))?;
+    Ok(Line::Record { record: Box::new(record), hash: hash.to_owned() })
+}
+
+/// The hash that `line` must carry if the process's previous record's is `previous`.
+pub fn expected_hash(line: &[u8], previous: &str) -> Option<String> {
+    let end = line.len().checked_sub(CRC_MEMBER + 1 + HASH_MEMBER)?;
+    Some(chain(previous, &line[..end]))
+}
+
+fn chain(previous: &str, body: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(previous.as_bytes()).chain_update(body).finalize();
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn seal(out: &mut Vec<u8>, start: usize) {
+    let crc = checksum(&out[start..]);
+    out.extend_from_slice(CRC_KEY.as_bytes());
+    out.extend_from_slice(crc.as_bytes());
+    out.extend_from_slice(b"\"}\n");
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32c::crc32c(bytes))
+}

@@ -1,0 +1,37 @@
+//! One owner per log.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use crate::Error;
+
+/// Held for as long as the log is open; the system lets go of it when the process ends, however it does.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// The lock's file in the log's folder.
+const NAME: &str = "lock";
+
+impl Lock {
+    /// Takes the lock of the folder `dir`, or says who has it.
+    pub fn take(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(NAME);
+        let failed = |error: std::io::Error| Error::Io { action: "locking", path: path.clone(), cause: error.to_string() };
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                return Err(Error::Locked { path: dir.to_owned(), holder: holder.trim().to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let note = format!("pid {}\n", std::process::id());
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes())).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,151 @@
+//! Behaviour of a log over memory: what comes back, what is cut, what is found to be damaged.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::MemoryStorage;
+use serde_json::json;
+
+const SEGMENT: u64 = 4096;
+
+fn note(text: &str) -> Entry {
+    Entry::Note { layer: "test".into(), run: None, body: json!(text) }
+}
+
+fn open(storage: &MemoryStorage) -> (Arc<Log>, Recovery) {
+    Log::open_storage(Arc::new(storage.clone()), SEGMENT).expect("the log opens")
+}
+
+/// `count` records for each of the processes, one group each.
+async fn fill(storage: &MemoryStorage, processes: &[&str], count: usize) {
+    let (log, _) = open(storage);
+    for index in 0..count {
+        for process in processes {
+            log.process(process).append(vec![note(&format!("{process} {index}"))]).await.expect("appended");
+        }
+    }
+}
+
+fn bodies(recovery: &Recovery, process: &str) -> Vec<String> {
+    let records = recovery.processes.get(process).cloned().unwrap_or_default();
+    let body = |record: &Record| match &record.entry {
+        Entry::Note { body, .. } => body.as_str().unwrap_or_default().to_owned(),
+        other => other.to_string(),
+    };
+    records.iter().map(body).collect()
+}
+
+#[tokio::test]
+async fn what_was_appended_comes_back_in_order_and_numbered_without_gaps() {
+    let storage = MemoryStorage::default();
+    fill(&storage, &["a", "b"], 30).await;
+    let (_, recovery) = open(&storage);
+    assert_eq!(bodies(&recovery, "a"), (0..30).map(|i| format!("a {i}")).collect::<Vec<_>>());
+    let numbers: Vec<u64> = recovery.processes["b"].iter().map(|record| record.n).collect();
+    assert_eq!(numbers, (1..=30).collect::<Vec<_>>());
+    assert_eq!(recovery.last_seq, 60);
+    assert!(storage.list().expect("listed").len() > 2, "the log went on in further segments");
+    assert!(recovery.torn.is_none() && recovery.damaged.is_empty());
+}
+
+#[tokio::test]
+async fn a_pushed_entry_keeps_its_place_before_what_is_appended_later() {
+    let storage = MemoryStorage::default();
+    {
+        let (log, _) = open(&storage);
+        let journal = log.process("a");
+        journal.push(note("first")).expect("pushed");
+        journal.append(vec![note("second")]).await.expect("appended");
+    }
+    assert_eq!(bodies(&open(&storage).1, "a"), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn an_entry_nobody_waits_for_is_written_when_the_log_closes() {
+    let storage = MemoryStorage::default();
+    {
+        let (log, _) = open(&storage);
+        log.process("a").push(note("alone")).expect("pushed");
+        log.close();
+        assert!(log.process("a").push(note("late")).is_err(), "a closed log takes nothing");
+    }
+    assert_eq!(bodies(&open(&storage).1, "a"), ["alone"]);
+}
+
+#[tokio::test]
+async fn cut_at_every_byte_the_log_opens_with_a_prefix_and_takes_what_comes_next() {
+    let storage = MemoryStorage::default();
+    fill(&storage, &["a"], 4).await;
+    let name = storage.list().expect("listed").remove(0);
+    let whole = storage.read(&name).expect("read");
+    for cut in 0..whole.len() {
+        let copy = storage.fork();
+        copy.damage(&name, |bytes| bytes.truncate(cut));
+        let kept = {
+            let (log, recovery) = open(&copy);
+            log.process("a").append(vec![note("next")]).await.expect("appended");
+            bodies(&recovery, "a")
+        };
+        let (_, after) = open(&copy);
+        assert!(after.torn.is_none() && after.damaged.is_empty(), "cut at {cut}: {after:?}");
+        let expected: Vec<String> = (0..kept.len()).map(|i| format!("a {i}")).chain(["next".into()]).collect();
+        assert_eq!(bodies(&after, "a"), expected, "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_never_silent_and_harms_only_the_process_it_hits() {
+    let storage = MemoryStorage::default();
+    fill(&storage, &["a", "b"], 3).await;
+    let name = storage.list().expect("listed").remove(0);
+    let whole = storage.read(&name).expect("read");
+    let intact = open(&storage.fork()).1;
+    for at in 0..whole.len() {
+        let copy = storage.fork();
+        copy.damage(&name, |bytes| bytes[at] ^= 0x04);
+        let (_, recovery) = open(&copy);
+        let reported = recovery.torn.is_some() || !recovery.damaged.is_empty();
+        for process in ["a", "b"] {
+            let (now, was) = (bodies(&recovery, process), bodies(&intact, process));
+            assert_eq!(now[..], was[..now.len()], "byte {at}: the rest is a prefix");
+            let short = now.len() < was.len();
+            assert!(!short || reported, "byte {at}: {process} lost records and nobody said so");
+        }
+        assert!(recovery.damaged.len() < 2, "byte {at}: {:?}", recovery.damaged);
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_sees_records_once_they_are_durable() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    let mut watch = log.watch();
+    log.process("a").append(vec![note("seen")]).await.expect("appended");
+    assert_eq!(watch.try_recv().expect("a record").entry, note("seen"));
+}
+
+#[test]
+fn a_second_owner_is_told_who_the_first_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (log, _) = Log::open(dir.path()).expect("the first opens");
+    let error = Log::open(dir.path()).err().expect("the second does not").to_string();
+    assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
+    drop(log);
+    Log::open(dir.path()).expect("it is free again");
+}
+
+#[tokio::test]
+async fn every_line_of_a_log_on_disk_is_json_or_blank_even_while_it_is_open() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (log, _) = Log::open(dir.path()).expect("the log opens");
+    log.process("a").append(vec![note("x"), note("y")]).await.expect("appended");
+    let segment = std::fs::read_dir(dir.path()).expect("listed").map(|e| e.expect("entry").path());
+    let segment = segment.into_iter().find(|path| path.extension().is_some_and(|e| e == "jsonl")).expect("a segment");
+    let text = std::fs::read_to_string(segment).expect("read");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 3, "two records and their commit");
+    for line in lines {
+        serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+    }
+    assert_eq!(read(dir.path()).expect("read without owning").len(), 2);
+}

@@ -1,0 +1,194 @@
+//! The one thread that writes: it takes what all processes want appended, writes it as one batch,
+//! closes the batch with a commit line, syncs once, and tells everyone who waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::line::{self, Commit, GENESIS};
+use super::recover::{Head, io_error};
+use crate::storage::{SegmentFile, Storage};
+use crate::{Entry, Error, Record};
+
+/// What a process wants appended.
+pub(super) struct Request {
+    pub process: Arc<str>,
+    pub entries: Vec<Entry>,
+    /// Told the last sequence number once the group is durable. Without it nobody waits.
+    pub done: Option<oneshot::Sender<Result<u64, Error>>>,
+}
+
+/// A batch ends when it has this many bytes: whoever waits for it should not wait for more.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// What nobody waits for is written out after this time at the latest.
+const IDLE_FLUSH: Duration = Duration::from_millis(50);
+
+pub(super) struct Writer {
+    storage: Arc<dyn Storage>,
+    segment_bytes: u64,
+    segment: Option<Segment>,
+    heads: BTreeMap<String, Head>,
+    next_seq: u64,
+    records: broadcast::Sender<Arc<Record>>,
+    /// Once a write or a sync failed, nothing more is written: why.
+    failed: Option<Error>,
+}
+
+struct Segment {
+    name: String,
+    file: Box<dyn SegmentFile>,
+    used: u64,
+    len: u64,
+}
+
+/// A batch that is ready to be written.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    heads: BTreeMap<String, Head>,
+    records: Vec<Arc<Record>>,
+    waiting: Vec<(oneshot::Sender<Result<u64, Error>>, u64)>,
+}
+
+impl Writer {
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        segment_bytes: u64,
+        heads: BTreeMap<String, Head>,
+        last_seq: u64,
+        records: broadcast::Sender<Arc<Record>>,
+    ) -> Self {
+        Self { storage, segment_bytes, segment: None, heads, next_seq: last_seq + 1, records, failed: None }
+    }
+
+    /// Works until every sender of `requests` is gone.
+    pub fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            let group = gather(first, &mut requests);
+            self.handle(group);
+        }
+    }
+
+    fn handle(&mut self, group: Vec<Request>) {
+        if let Some(error) = &self.failed {
+            refuse(group, &Error::Closed(error.to_string()));
+            return;
+        }
+        let batch = match self.encode(group) {
+            Ok(batch) => batch,
+            Err((group, error)) => return refuse(group, &error),
+        };
+        match self.write(&batch) {
+            Ok(()) => self.accept(batch),
+            Err(error) => {
+                // Room may come back; after anything else nobody knows what the disk holds.
+                if !matches!(error, Error::Full { .. }) {
+                    self.failed = Some(error.clone());
+                }
+                for (done, _) in batch.waiting {
+                    let _ = done.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn encode(&self, group: Vec<Request>) -> Result<Batch, (Vec<Request>, Error)> {
+        let mut batch = Batch::default();
+        let mut seq = self.next_seq;
+        let mut group = group.into_iter();
+        while let Some(request) = group.next() {
+            let process = request.process.to_string();
+            for entry in request.entries {
+                let head = batch.heads.get(&process).or_else(|| self.heads.get(&process));
+                let (n, previous) = head.map_or((0, GENESIS), |head| (head.n, head.hash.as_str()));
+                let record = Record { seq, process: process.clone(), n: n + 1, epoch: 1, at: Utc::now(), entry };
+                match line::write_record(&mut batch.bytes, &record, previous) {
+                    Ok(hash) => batch.heads.insert(process.clone(), Head { n: n + 1, hash }),
+                    Err(error) => return Err((group.collect(), Error::Closed(error.to_string()))),
+                };
+                batch.records.push(Arc::new(record));
+                seq += 1;
+            }
+            batch.waiting.extend(request.done.map(|done| (done, seq - 1)));
+        }
+        Ok(batch)
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), Error> {
+        if batch.records.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit {
+            first: self.next_seq,
+            last: self.next_seq + batch.records.len() as u64 - 1,
+            sum: crc32c::crc32c(&batch.bytes),
+            heads: batch.heads.iter().map(|(process, head)| (process.clone(), head.hash.clone())).collect(),
+        };
+        let mut bytes = batch.bytes.clone();
+        line::write_commit(&mut bytes, &commit).map_err(|error| Error::Closed(error.to_string()))?;
+        self.make_room(bytes.len() as u64)?;
+        let Some(segment) = &mut self.segment else { return Err(Error::Closed("no segment".into())) };
+        let failed = |action, error| io_error(action, &*self.storage, &segment.name, &error);
+        segment.file.write_at(segment.used, &bytes).map_err(|error| failed("writing", error))?;
+        segment.file.sync().map_err(|error| failed("syncing", error))?;
+        segment.used += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn make_room(&mut self, needed: u64) -> Result<(), Error> {
+        if self.segment.as_ref().is_some_and(|segment| segment.used + needed <= segment.len) {
+            return Ok(());
+        }
+        let name = format!("{:020}{}", self.next_seq, crate::storage::SUFFIX);
+        let len = self.segment_bytes.max(needed);
+        let file = self.storage.create(&name, len).map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
+        self.segment = Some(Segment { name, file, used: 0, len });
+        Ok(())
+    }
+
+    fn accept(&mut self, batch: Batch) {
+        self.next_seq += batch.records.len() as u64;
+        self.heads.extend(batch.heads);
+        for record in batch.records {
+            // Nobody may be listening, and that is fine.
+            let _ = self.records.send(record);
+        }
+        for (done, seq) in batch.waiting {
+            let _ = done.send(Ok(seq));
+        }
+    }
+}
+
+/// `first` and what else is there, up to a batch's size. Where nobody waits for any of it, a little
+/// more time is given for someone who does.
+fn gather(first: Request, requests: &mut mpsc::UnboundedReceiver<Request>) -> Vec<Request> {
+    let mut group = vec![first];
+    let mut patience = IDLE_FLUSH;
+    let mut size = 0;
+    loop {
+        while let Ok(next) = requests.try_recv() {
+            // A rough measure is enough: it only bounds how long a batch can grow.
+            size += 512 * next.entries.len();
+            group.push(next);
+            if size >= MAX_BATCH_BYTES {
+                return group;
+            }
+        }
+        if patience.is_zero() || requests.is_closed() || group.iter().any(|request| request.done.is_some()) {
+            return group;
+        }
+        let nap = Duration::from_millis(2);
+        std::thread::sleep(nap);
+        patience = patience.saturating_sub(nap);
+    }
+}
+
+fn refuse(group: Vec<Request>, error: &Error) {
+    for done in group.into_iter().filter_map(|request| request.done) {
+        let _ = done.send(Err(error.clone()));
+    }
+}

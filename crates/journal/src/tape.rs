@@ -1,0 +1,65 @@
+//! The recorded steps of one run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use flyball_core_agent::{Reply, StepId, ToolReply};
+
+/// What is known of a run's steps. The layers that record a step put it here too, so that a run
+/// which is run again in the same life is answered as one that is run again after a crash.
+///
+/// Clones share the tape. It travels in the [`Run`](flyball_core_agent::Run)'s extensions.
+#[derive(Debug, Clone, Default)]
+pub struct Tape {
+    steps: Arc<Mutex<HashMap<StepId, Step>>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Step {
+    reply: Option<Reply>,
+    intent: Option<u32>,
+    result: Option<ToolReply>,
+}
+
+impl Tape {
+    /// What the model said in this step.
+    pub fn reply(&self, step: &StepId) -> Option<Reply> {
+        self.lock().get(step)?.reply.clone()
+    }
+
+    /// How often this call left, as far as is known. Without a result it is in doubt.
+    pub fn intent(&self, step: &StepId) -> Option<u32> {
+        self.lock().get(step)?.intent
+    }
+
+    /// What this call was answered with.
+    pub fn result(&self, step: &StepId) -> Option<ToolReply> {
+        self.lock().get(step)?.result.clone()
+    }
+
+    /// How many steps are known.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// No step is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn set_reply(&self, step: &StepId, reply: &Reply) {
+        self.lock().entry(step.clone()).or_default().reply = Some(reply.clone());
+    }
+
+    pub(crate) fn set_intent(&self, step: &StepId, attempt: u32) {
+        self.lock().entry(step.clone()).or_default().intent = Some(attempt);
+    }
+
+    pub(crate) fn set_result(&self, step: &StepId, reply: &ToolReply) {
+        self.lock().entry(step.clone()).or_default().result = Some(reply.clone());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, Step>> {
+        self.steps.lock().expect("no holder of the steps panics")
+    }
+}
