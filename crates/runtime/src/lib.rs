@@ -1,7 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod control;
+mod process;
+mod runtime;
+mod spec;
 mod status;
 
 pub use control::{Control, ControlError};
+pub use process::AgentProcess;
+pub use runtime::{AgentRuntime, RuntimeParts};
+pub use spec::{Blueprint, Built, Past, ProcessSpec, Restart, RestartPolicy, StartCause};
 pub use status::{ProcessStatus, RuntimeStatus, TriggerStatus};

@@ -26,9 +26,12 @@ pub struct Commit {
     pub first: u64,
     /// Its last.
     pub last: u64,
+    /// The first record of the batch before, or `first` where there is none.
+    pub before: u64,
     /// CRC-32C of the batch's lines, newlines included.
     pub sum: u32,
-    /// For each process in the batch, the hash of its last record.
+    /// For each process in this batch and in the one before, the hash of its last record: so that
+    /// a loss is laid at the right door even if a commit line is lost with it.
     pub heads: BTreeMap<String, String>,
 }
 

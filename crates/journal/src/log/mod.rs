@@ -27,6 +27,7 @@ const WATCH_BACKLOG: usize = 16 * 1024;
 
 /// An open log. It has one owner at a time; drop it, or [`close`](Log::close) it, to let go.
 pub struct Log {
+    storage: Arc<dyn Storage>,
     requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
     records: broadcast::Sender<Arc<Record>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -54,16 +55,22 @@ impl Log {
         trim(&*storage, &recovery)?;
         let (requests, taken) = mpsc::unbounded_channel();
         let records = broadcast::Sender::new(WATCH_BACKLOG);
-        let writer = Writer::new(storage, segment_bytes, heads, recovery.last_seq, records.clone());
+        let writer = Writer::new(Arc::clone(&storage), segment_bytes, heads, recovery.last_seq, records.clone());
         let thread = std::thread::Builder::new().name("flyball-journal".into()).spawn(move || writer.run(taken));
         let thread = thread.map_err(|error| Error::Closed(error.to_string()))?;
-        let log = Self { requests: Mutex::new(Some(requests)), records, writer: Mutex::new(Some(thread)), _lock: lock };
+        let log = Self { storage, requests: Mutex::new(Some(requests)), records, writer: Mutex::new(Some(thread)), _lock: lock };
         Ok((Arc::new(log), recovery))
     }
 
     /// The journal of `process` in this log.
     pub fn process(self: &Arc<Self>, process: &str) -> Arc<dyn Journal> {
         Arc::new(ProcessLog { process: process.into(), log: Arc::clone(self) })
+    }
+
+    /// The durable records of `process`, read again from the storage. Blocks while it reads.
+    pub fn records(&self, process: &str) -> Result<Vec<Record>, Error> {
+        let (mut recovery, _) = recover::read_all(&*self.storage)?;
+        Ok(recovery.processes.remove(process).unwrap_or_default())
     }
 
     /// Every record from now on, once it is durable. A watcher that falls far behind misses some

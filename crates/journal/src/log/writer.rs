@@ -34,6 +34,8 @@ pub(super) struct Writer {
     heads: BTreeMap<String, Head>,
     next_seq: u64,
     records: broadcast::Sender<Arc<Record>>,
+    /// The batch before: its first record and its processes' heads.
+    last_batch: (Option<u64>, BTreeMap<String, String>),
     /// Once a write or a sync failed, nothing more is written: why.
     failed: Option<Error>,
 }
@@ -62,7 +64,16 @@ impl Writer {
         last_seq: u64,
         records: broadcast::Sender<Arc<Record>>,
     ) -> Self {
-        Self { storage, segment_bytes, segment: None, heads, next_seq: last_seq + 1, records, failed: None }
+        Self {
+            storage,
+            segment_bytes,
+            segment: None,
+            heads,
+            next_seq: last_seq + 1,
+            records,
+            last_batch: Default::default(),
+            failed: None,
+        }
     }
 
     /// Works until every sender of `requests` is gone.
@@ -122,11 +133,14 @@ impl Writer {
         if batch.records.is_empty() {
             return Ok(());
         }
+        let mut heads = self.last_batch.1.clone();
+        heads.extend(batch.heads.iter().map(|(process, head)| (process.clone(), head.hash.clone())));
         let commit = Commit {
             first: self.next_seq,
+            before: self.last_batch.0.unwrap_or(self.next_seq),
             last: self.next_seq + batch.records.len() as u64 - 1,
             sum: crc32c::crc32c(&batch.bytes),
-            heads: batch.heads.iter().map(|(process, head)| (process.clone(), head.hash.clone())).collect(),
+            heads,
         };
         let mut bytes = batch.bytes.clone();
         line::write_commit(&mut bytes, &commit).map_err(|error| Error::Closed(error.to_string()))?;
@@ -151,6 +165,8 @@ impl Writer {
     }
 
     fn accept(&mut self, batch: Batch) {
+        let heads = batch.heads.iter().map(|(process, head)| (process.clone(), head.hash.clone())).collect();
+        self.last_batch = (Some(self.next_seq), heads);
         self.next_seq += batch.records.len() as u64;
         self.heads.extend(batch.heads);
         for record in batch.records {

@@ -1,0 +1,167 @@
+//! One process: its handle, and the task behind it that starts, drives, and restarts it.
+
+mod drive;
+mod inbox;
+mod life;
+mod run;
+mod supervise;
+
+use std::sync::Arc;
+
+use flyball_core_agent::{Clock, TriggerEvent};
+use flyball_journal::{Journal, LifecycleState, Log, Record};
+use flyball_triggers::{Receipt, Refusal};
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{Blueprint, ControlError, ProcessSpec, ProcessStatus};
+
+/// A long-running agent. The handle is cheap to clone; the process lives until it is stopped, and
+/// its task until every handle is gone.
+#[derive(Clone)]
+pub struct AgentProcess {
+    spec: Arc<ProcessSpec>,
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<ProcessStatus>,
+}
+
+/// What a process is asked to do. Answers come when it is done.
+pub(crate) enum Command {
+    Start(Answer<()>),
+    Stop(Answer<()>),
+    Pause { why: String, answer: Answer<()> },
+    Resume(Answer<()>),
+    Inject { event: TriggerEvent, answer: oneshot::Sender<Result<Receipt, Refusal>> },
+    Layer { layer: String, request: String, body: Value, answer: Answer<Value> },
+}
+
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, ControlError>>;
+
+/// Commands that may wait for a process; a caller beyond that waits itself.
+const MAX_COMMANDS: usize = 64;
+
+/// What a process shares with its runtime.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub log: Arc<Log>,
+    pub clock: Arc<dyn Clock>,
+    /// No run begins while this says no: every process must listen before any of them speaks.
+    pub gate: watch::Receiver<bool>,
+}
+
+impl AgentProcess {
+    /// Puts a process together that is not started yet. `recovered` is what its journal held when
+    /// the log was opened.
+    pub(crate) fn spawn(
+        spec: ProcessSpec,
+        blueprint: Arc<dyn Blueprint>,
+        surroundings: Surroundings,
+        recovered: Vec<Record>,
+        damage: Option<String>,
+    ) -> Self {
+        let spec = Arc::new(spec);
+        let (commands, taken) = mpsc::channel(MAX_COMMANDS);
+        let (shown, status) = watch::channel(unstarted(&spec, &recovered, damage.as_deref()));
+        let journal: Arc<dyn Journal> = surroundings.log.process(&spec.name);
+        let supervisor = supervise::Supervisor {
+            spec: Arc::clone(&spec),
+            blueprint,
+            surroundings,
+            journal,
+            recovered: Some(recovered),
+            damage,
+            shown,
+        };
+        tokio::spawn(supervisor.run(taken));
+        Self { spec, commands, status }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its id, the same on every start.
+    pub fn process_id(&self) -> String {
+        self.spec.process_id()
+    }
+
+    /// What it is doing now.
+    pub fn status(&self) -> ProcessStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Tells of every change of its status.
+    pub fn watch(&self) -> watch::Receiver<ProcessStatus> {
+        self.status.clone()
+    }
+
+    /// Starts it, and returns when it is up or has failed to come up.
+    pub async fn start(&self) -> Result<(), ControlError> {
+        self.ask(Command::Start).await
+    }
+
+    /// Stops it, and returns when it has stopped.
+    pub async fn stop(&self) -> Result<(), ControlError> {
+        self.ask(Command::Stop).await
+    }
+
+    /// Holds back new runs.
+    pub async fn pause(&self, why: &str) -> Result<(), ControlError> {
+        self.ask(|answer| Command::Pause { why: why.to_owned(), answer }).await
+    }
+
+    /// Ends a pause.
+    pub async fn resume(&self) -> Result<(), ControlError> {
+        self.ask(Command::Resume).await
+    }
+
+    /// Gives it an event, which is durable when this returns.
+    pub async fn inject(&self, event: TriggerEvent) -> Result<Receipt, ControlError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Inject { event, answer }).await?;
+        Ok(answered.await.map_err(|_| gone())??)
+    }
+
+    /// Asks one of its layers.
+    pub async fn command(&self, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {
+        let (layer, request) = (layer.to_owned(), request.to_owned());
+        self.ask(|answer| Command::Layer { layer, request, body, answer }).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, ControlError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(command(answer)).await?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    async fn send(&self, command: Command) -> Result<(), ControlError> {
+        self.commands.send(command).await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> ControlError {
+    ControlError::Failed("the process's task has ended".into())
+}
+
+fn unstarted(spec: &ProcessSpec, recovered: &[Record], damage: Option<&str>) -> ProcessStatus {
+    let fold = flyball_journal::ProcessFold::of(recovered);
+    // What a journal of an earlier life says of being alive is not so before the start.
+    let state = if fold.state.is_over() { fold.state } else { LifecycleState::Stopped };
+    ProcessStatus {
+        name: spec.name.clone(),
+        process_id: spec.process_id(),
+        state: if damage.is_some() { LifecycleState::Failed } else { state },
+        reason: damage.map_or(fold.reason, str::to_owned),
+        invocation_count: fold.invocation_count,
+        consecutive_failures: fold.consecutive_failures,
+        restart_count: 0,
+        uptime_seconds: 0.0,
+        last_heartbeat: None,
+        pending_events: fold.open_events.len(),
+        active_runs: 0,
+        held_runs: Map::new(),
+        triggers: Vec::new(),
+        layers: Map::new(),
+    }
+}

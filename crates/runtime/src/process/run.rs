@@ -1,0 +1,94 @@
+//! One run, in a task of its own: from the event to a durable end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_context::Exchange;
+use flyball_core_agent::{Change, Error, Invocation, Outcome, Run, RunId, TriggerEvent};
+use flyball_journal::{Entry, Journal, Tape};
+use tokio_util::sync::CancellationToken;
+
+use super::life::Parts;
+
+/// What a run is begun with.
+pub(super) struct Task {
+    pub run: RunId,
+    pub process: String,
+    pub event: TriggerEvent,
+    pub tape: Tape,
+    pub parts: Parts,
+    pub journal: Arc<dyn Journal>,
+    pub cancel: CancellationToken,
+    pub deadline: Option<Duration>,
+}
+
+/// How a run ended, with the entry that says so, which is durable by now.
+pub(super) struct RunEnd {
+    pub event_id: String,
+    /// Nothing was recorded where the run was cancelled: it goes on at the next start.
+    pub recorded: Option<Entry>,
+    pub outcome: Option<Outcome>,
+    /// The end could not be recorded.
+    pub lost: Option<String>,
+}
+
+impl Task {
+    pub async fn run(self) -> RunEnd {
+        let hops = self.event.cause.as_ref().map_or(0, |cause| cause.hops);
+        let run = Run::caused(self.run.clone(), &self.process, hops, self.cancel.clone());
+        run.set_extension(Arc::new(self.tape.clone()));
+        let result = self.invoke(&run).await;
+        self.record(&run, result).await
+    }
+
+    async fn invoke(&self, run: &Run) -> Result<Outcome, Error> {
+        let context = &self.parts.context;
+        let query = self.event.payload.to_string();
+        let notes = context.notes(run, &query).await;
+        let invocation = Invocation { run: run.clone(), event: self.event.clone(), notes, history: context.history() };
+        let invoked = self.parts.agent.invoke(invocation);
+        match self.deadline {
+            None => invoked.await,
+            Some(deadline) => tokio::time::timeout(deadline, invoked).await.unwrap_or_else(|_| {
+                Err(Error::Failed(format!("the run took longer than {} s (max_invocation_time)", deadline.as_secs_f64())))
+            }),
+        }
+    }
+
+    async fn record(self, run: &Run, result: Result<Outcome, Error>) -> RunEnd {
+        let event_id = self.event.event_id.clone();
+        let changes = merged(run.changes());
+        let outcome = result.as_ref().ok().cloned();
+        let entry = match result {
+            Ok(outcome) => {
+                Entry::InvocationResult { run: self.run.clone(), event_id: event_id.clone(), outcome, changes: changes.clone() }
+            }
+            Err(Error::Parked(why)) => Entry::InvocationHeld { run: self.run.clone(), why },
+            Err(Error::Failed(error)) => Entry::Error { run: self.run.clone(), event_id: event_id.clone(), error, last: true },
+            Err(Error::Cancelled) => return RunEnd { event_id, recorded: None, outcome: None, lost: None },
+        };
+        if let Err(error) = self.journal.append(vec![entry.clone()]).await {
+            return RunEnd { event_id, recorded: None, outcome: None, lost: Some(error.to_string()) };
+        }
+        if let Some(outcome) = &outcome {
+            let exchange =
+                Exchange { id: self.run.0.clone(), user: self.event.prompt(&run.fence()), reply: outcome.reply.clone() };
+            self.parts.context.finish(exchange, &changes).await;
+        }
+        RunEnd { event_id, recorded: Some(entry), outcome, lost: None }
+    }
+}
+
+/// A run's last write of each key, in the order of the last writes' first appearance.
+fn merged(changes: Vec<Change>) -> Vec<Change> {
+    let mut order: Vec<String> = Vec::new();
+    let mut last: BTreeMap<String, Change> = BTreeMap::new();
+    for change in changes {
+        if !last.contains_key(&change.key) {
+            order.push(change.key.clone());
+        }
+        last.insert(change.key.clone(), change);
+    }
+    order.into_iter().filter_map(|key| last.remove(&key)).collect()
+}

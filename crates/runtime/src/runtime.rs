@@ -1,0 +1,210 @@
+//! Many processes by name, over one log, one bus and one broker.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+use flyball_core_agent::{Clock, SystemClock, TriggerEvent};
+use flyball_journal::{Log, MemoryStorage, Recovery};
+use flyball_triggers::{BusEvent, Delivery, EventBus, InProcessBroker, InProcessBus, Message, MessageBroker, Receipt};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::process::{AgentProcess, Surroundings};
+use crate::{Blueprint, Control, ControlError, ProcessSpec, ProcessStatus, RuntimeStatus};
+
+/// Manages processes. Drop it after [`shutdown`](AgentRuntime::shutdown).
+pub struct AgentRuntime {
+    processes: RwLock<BTreeMap<String, AgentProcess>>,
+    recovered: std::sync::Mutex<Recovery>,
+    surroundings: Surroundings,
+    gate: watch::Sender<bool>,
+    bus: Arc<dyn EventBus>,
+    broker: Arc<dyn MessageBroker>,
+}
+
+/// What a runtime is made of. Everything has a default that lives in this process.
+pub struct RuntimeParts {
+    /// Where everything is recorded, and what was found there.
+    pub log: (Arc<Log>, Recovery),
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Carries events between agents.
+    pub event_bus: Arc<dyn EventBus>,
+    /// Carries messages between agents.
+    pub broker: Arc<dyn MessageBroker>,
+}
+
+impl RuntimeParts {
+    /// Parts around an open log.
+    pub fn new(log: (Arc<Log>, Recovery)) -> Self {
+        Self {
+            log,
+            clock: Arc::new(SystemClock),
+            event_bus: Arc::new(InProcessBus::default()),
+            broker: Arc::new(InProcessBroker::default()),
+        }
+    }
+
+    /// Parts that keep everything in memory and nothing longer.
+    pub fn in_memory() -> Result<Self, flyball_journal::Error> {
+        let log = Log::open_storage(Arc::new(MemoryStorage::default()), flyball_journal::DEFAULT_SEGMENT_BYTES)?;
+        Ok(Self::new(log))
+    }
+}
+
+impl AgentRuntime {
+    /// A runtime without processes.
+    pub fn new(parts: RuntimeParts) -> Self {
+        let (log, recovery) = parts.log;
+        let (gate, opened) = watch::channel(true);
+        Self {
+            processes: RwLock::default(),
+            recovered: std::sync::Mutex::new(recovery),
+            surroundings: Surroundings { log, clock: parts.clock, gate: opened },
+            gate,
+            bus: parts.event_bus,
+            broker: parts.broker,
+        }
+    }
+
+    /// The bus that its agents share.
+    pub fn event_bus(&self) -> &Arc<dyn EventBus> {
+        &self.bus
+    }
+
+    /// The broker that its agents share.
+    pub fn broker(&self) -> &Arc<dyn MessageBroker> {
+        &self.broker
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.surroundings.clock
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.surroundings.log
+    }
+
+    /// Adds a process, not started yet. Must be called inside a tokio runtime.
+    pub fn add_process(&self, spec: ProcessSpec, blueprint: Arc<dyn Blueprint>) -> Result<AgentProcess, ControlError> {
+        let mut processes = self.processes.write().expect("no holder of the processes panics");
+        if processes.contains_key(&spec.name) {
+            return Err(ControlError::State(format!("a process is named '{}' already", spec.name)));
+        }
+        let (records, damage) = {
+            let mut recovered = self.recovered.lock().expect("no holder of the recovery panics");
+            (recovered.processes.remove(&spec.name).unwrap_or_default(), recovered.damaged.remove(&spec.name))
+        };
+        let name = spec.name.clone();
+        let process = AgentProcess::spawn(spec, blueprint, self.surroundings.clone(), records, damage);
+        processes.insert(name, process.clone());
+        Ok(process)
+    }
+
+    /// The process with this name or id.
+    pub fn get_process(&self, name: &str) -> Result<AgentProcess, ControlError> {
+        let processes = self.processes.read().expect("no holder of the processes panics");
+        let found = processes.get(name).or_else(|| processes.values().find(|process| process.process_id() == name));
+        found.cloned().ok_or_else(|| ControlError::NotFound {
+            name: name.to_owned(),
+            known: processes.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Every process, by name.
+    pub fn processes(&self) -> Vec<AgentProcess> {
+        self.processes.read().expect("no holder of the processes panics").values().cloned().collect()
+    }
+
+    /// Starts every process that is not alive. No run begins before all that can listen do, so
+    /// that what the first one says is heard by the last. Returns the ones that did not come up.
+    pub async fn start_all(&self) -> Vec<(String, ControlError)> {
+        self.gate.send_replace(false);
+        let processes = self.processes();
+        let started = processes.iter().filter(|process| !process.status().state.is_alive()).map(|process| async {
+            let result = process.start().await;
+            result.err().map(|error| (process.name().to_owned(), error))
+        });
+        let failed = futures::future::join_all(started).await.into_iter().flatten().collect();
+        self.gate.send_replace(true);
+        failed
+    }
+
+    /// Stops every process, side by side, each within its drain time.
+    pub async fn stop_all(&self) {
+        let processes = self.processes();
+        let stopped = processes.iter().map(AgentProcess::stop);
+        for (process, result) in processes.iter().zip(futures::future::join_all(stopped).await) {
+            if let Err(error) = result {
+                tracing::error!(process = process.name(), %error, "the process did not stop in order");
+            }
+        }
+    }
+
+    /// Stops every process and closes the log.
+    pub async fn shutdown(&self) {
+        self.stop_all().await;
+        let log = Arc::clone(&self.surroundings.log);
+        // Joins the writer's thread, which may be syncing.
+        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    }
+}
+
+#[async_trait]
+impl Control for AgentRuntime {
+    async fn status(&self) -> RuntimeStatus {
+        let processes: BTreeMap<String, ProcessStatus> =
+            self.processes().iter().map(|process| (process.name().to_owned(), process.status())).collect();
+        RuntimeStatus { process_count: processes.len(), processes }
+    }
+
+    async fn process_status(&self, name: &str) -> Result<ProcessStatus, ControlError> {
+        Ok(self.get_process(name)?.status())
+    }
+
+    async fn start(&self, name: &str) -> Result<(), ControlError> {
+        self.get_process(name)?.start().await
+    }
+
+    async fn stop(&self, name: &str) -> Result<(), ControlError> {
+        self.get_process(name)?.stop().await
+    }
+
+    async fn pause(&self, name: &str, why: &str) -> Result<(), ControlError> {
+        self.get_process(name)?.pause(why).await
+    }
+
+    async fn resume(&self, name: &str) -> Result<(), ControlError> {
+        self.get_process(name)?.resume().await
+    }
+
+    async fn inject(&self, name: &str, event: TriggerEvent) -> Result<Receipt, ControlError> {
+        self.get_process(name)?.inject(event).await
+    }
+
+    async fn emit(&self, event_type: &str, source: &str, data: Value) -> Result<usize, ControlError> {
+        delivered(self.bus.emit(BusEvent::new(event_type, source, data)).await)
+    }
+
+    async fn publish(&self, topic: &str, sender: &str, content: Value) -> Result<usize, ControlError> {
+        delivered(self.broker.publish(Message::new(topic, sender, content)).await)
+    }
+
+    async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {
+        self.get_process(name)?.command(layer, request, body).await
+    }
+}
+
+/// How many took it, or why somebody who should have did not.
+fn delivered(delivery: Result<Delivery, flyball_triggers::Error>) -> Result<usize, ControlError> {
+    let delivery = delivery.map_err(|error| ControlError::Failed(error.to_string()))?;
+    match delivery.failures.first() {
+        None => Ok(delivery.taken),
+        Some(first) => {
+            Err(ControlError::Failed(format!("{} took it, {} did not: {}", delivery.taken, delivery.failures.len(), first.0)))
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a process is made of. Policies, models and manifests stay behind [`Blueprint`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_context::Context;
+use flyball_core_agent::{Agent, Layer};
+use flyball_journal::{Journal, ProcessFold, Record};
+use flyball_triggers::Trigger;
+
+/// How a process is run.
+#[derive(Debug, Clone)]
+pub struct ProcessSpec {
+    /// Its name.
+    pub name: String,
+    /// Runs that may be on at the same time.
+    pub concurrency: usize,
+    /// Runs in a row that may fail before the process does.
+    pub max_consecutive_failures: u32,
+    /// What happens when it ends by itself.
+    pub restart: Restart,
+    /// How long calls that are under way are waited for when it stops.
+    pub drain_timeout: Duration,
+    /// How long one run may take.
+    pub max_invocation_time: Option<Duration>,
+    /// How often it says that it is well, and looks whether it is idle or too old.
+    pub heartbeat_interval: Duration,
+    /// Without work for this long it is suspended, until the next event.
+    pub idle_timeout: Option<Duration>,
+    /// After this long it is drained and started anew.
+    pub max_lifetime: Option<Duration>,
+}
+
+/// When a process is started again by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Restart {
+    /// After what.
+    pub policy: RestartPolicy,
+    /// How often in a row.
+    pub max_restarts: u32,
+    /// The wait before the first restart. It doubles, up to a minute.
+    pub backoff: Duration,
+}
+
+/// After what a process is started again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// Never.
+    #[default]
+    Never,
+    /// After it failed.
+    OnFailure,
+    /// After it failed. An order to stop is obeyed all the same.
+    Always,
+}
+
+impl ProcessSpec {
+    /// A process with the usual limits.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            concurrency: 1,
+            max_consecutive_failures: 3,
+            restart: Restart { policy: RestartPolicy::Never, max_restarts: 3, backoff: Duration::from_secs(1) },
+            drain_timeout: Duration::from_secs(5),
+            max_invocation_time: None,
+            heartbeat_interval: Duration::from_secs(10),
+            idle_timeout: None,
+            max_lifetime: None,
+        }
+    }
+
+    /// The process's id: the same on every start.
+    pub fn process_id(&self) -> String {
+        format!("proc-{}", flyball_core_agent::short_hash(self.name.as_bytes()))
+    }
+}
+
+/// Makes a process's parts.
+#[async_trait]
+pub trait Blueprint: Send + Sync {
+    /// Called on every start, so that a restart resolves secrets and connects servers anew, and a
+    /// stop drops them. The error is for the operator.
+    async fn build(&self, past: &Past) -> Result<Built, String>;
+}
+
+/// What a process did before this start.
+pub struct Past {
+    /// Its records, oldest first.
+    pub records: Vec<Record>,
+    /// What they come to.
+    pub fold: ProcessFold,
+    /// Where what it does now is recorded.
+    pub journal: Arc<dyn Journal>,
+    /// Why it is started.
+    pub cause: StartCause,
+}
+
+/// Why a process is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartCause {
+    /// Someone asked for it, and it was not alive before.
+    Asked,
+    /// It was cut off, and goes on where it was.
+    Recovery,
+    /// It failed or grew too old, and is started again by itself.
+    Restart,
+}
+
+/// A process's parts.
+pub struct Built {
+    /// The agent, inside its layers.
+    pub agent: Arc<dyn Agent>,
+    /// What it knows.
+    pub context: Arc<Context>,
+    /// The layers, for their status, deadlines and commands.
+    pub layers: Vec<Arc<dyn Layer>>,
+    /// What wakes it.
+    pub triggers: Vec<Box<dyn Trigger>>,
+    /// Called when the process has stopped, however it did.
+    pub on_stop: Option<Box<dyn FnOnce() + Send>>,
+}

@@ -1,0 +1,147 @@
+//! A process through its public face: events in, runs, crashes, recovery.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_core_agent::Directive;
+use flyball_journal::{Entry, LifecycleState};
+use flyball_runtime::{Control, ControlError, ProcessSpec, Restart, RestartPolicy};
+use serde_json::json;
+use support::{Act, Bench};
+
+#[tokio::test]
+async fn an_event_is_durable_before_the_yes_and_handled_after_it() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    let receipt = runtime.inject("p", bench.event("e1")).await.expect("taken");
+    assert!(!receipt.duplicate);
+    assert!(
+        bench
+            .entries(&runtime)
+            .iter()
+            .any(|entry| matches!(entry, Entry::TriggerEvent { event } if event.event_id == receipt.event_id))
+    );
+    bench.until(&runtime, |status| status.invocation_count == 1).await;
+    assert_eq!(runtime.process_status("p").await.expect("status").state, LifecycleState::Awaiting);
+}
+
+#[tokio::test]
+async fn the_same_event_twice_is_one_run() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    let (first, second) = tokio::join!(runtime.inject("p", bench.event("same")), runtime.inject("p", bench.event("same")));
+    let (first, second) = (first.expect("taken"), second.expect("taken"));
+    assert_eq!((first.event_id, first.duplicate), (second.event_id, !second.duplicate));
+    let third = runtime.inject("p", bench.event("same")).await.expect("taken");
+    assert!(third.duplicate);
+    runtime.inject("p", bench.event("other")).await.expect("taken");
+    bench.until(&runtime, |status| status.invocation_count == 2 && status.active_runs == 0).await;
+}
+
+#[tokio::test]
+async fn a_run_cut_off_goes_on_under_its_own_id_after_a_restart() {
+    let bench = Bench::new();
+    let first = bench.runtime(ProcessSpec::new("p"), Act::Hang);
+    first.start("p").await.expect("it starts");
+    first.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&first, |status| status.active_runs == 1).await;
+    bench.flush(&first).await;
+    let crashed = bench.crash();
+    let second = crashed.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    second.start("p").await.expect("it starts");
+    crashed.until(&second, |status| status.invocation_count == 1).await;
+    let starts = crashed.entries(&second).into_iter().filter_map(|entry| match entry {
+        Entry::InvocationStart { run, attempt, .. } => Some((run, attempt)),
+        _ => None,
+    });
+    let starts: Vec<_> = starts.collect();
+    assert_eq!(starts.len(), 2);
+    assert_eq!(starts[0].0, starts[1].0, "it is the same run");
+    assert_eq!((starts[0].1, starts[1].1), (1, 2));
+}
+
+#[tokio::test]
+async fn runs_that_fail_in_a_row_fail_the_process_and_the_policy_starts_it_again() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.max_consecutive_failures = 2;
+    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 1, backoff: Duration::from_millis(1) };
+    let runtime = bench.runtime(spec, Act::Fail);
+    runtime.start("p").await.expect("it starts");
+    for name in ["e1", "e2"] {
+        runtime.inject("p", bench.event(name)).await.expect("taken");
+    }
+    bench.until(&runtime, |status| status.restart_count == 1 && status.state == LifecycleState::Awaiting).await;
+    runtime.inject("p", bench.event("e3")).await.expect("taken");
+    bench.until(&runtime, |status| status.state == LifecycleState::Failed).await;
+    let refused = runtime.inject("p", bench.event("e4")).await.expect_err("a failed process takes nothing");
+    assert!(matches!(refused, ControlError::Refused(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_directive_pauses_or_stops_the_process() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Direct(Directive::pause("enough")));
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.state == LifecycleState::Suspended && status.reason == "enough").await;
+    runtime.inject("p", bench.event("e2")).await.expect("a suspended process takes events in");
+    assert_eq!(runtime.process_status("p").await.expect("status").invocation_count, 1);
+    runtime.resume("p").await.expect("resumed");
+    bench.until(&runtime, |status| status.invocation_count == 2).await;
+}
+
+#[tokio::test]
+async fn writes_of_a_run_come_back_with_its_end_and_not_without() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Write("count", json!(7)));
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.invocation_count == 1).await;
+    let crashed = bench.crash();
+    let second = crashed.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    second.start("p").await.expect("it starts");
+    assert_eq!(crashed.state("count"), Some(json!(7)));
+}
+
+#[tokio::test]
+async fn a_process_without_work_is_suspended_and_the_next_event_wakes_it() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.heartbeat_interval = Duration::from_millis(5);
+    spec.idle_timeout = Some(Duration::from_secs(60));
+    let runtime = bench.runtime(spec, Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    bench.clock.advance(Duration::from_secs(61));
+    bench.until(&runtime, |status| status.state == LifecycleState::Suspended).await;
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.invocation_count == 1).await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_too_old_is_started_anew() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.heartbeat_interval = Duration::from_millis(5);
+    spec.max_lifetime = Some(Duration::from_secs(60));
+    let runtime = bench.runtime(spec, Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    bench.clock.advance(Duration::from_secs(61));
+    bench.until(&runtime, |_| bench.builds(&runtime) == 2).await;
+    runtime.inject("p", bench.event("e1")).await.expect("it is up again");
+}
+
+#[tokio::test]
+async fn a_name_nobody_has_is_answered_with_those_there_are() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    let error = runtime.start("q").await.expect_err("there is no q").to_string();
+    assert!(error.contains("'q'") && error.contains("there are: p"), "{error}");
+    let id = runtime.get_process("p").expect("there is p").process_id();
+    runtime.start(&id).await.expect("its id finds it too");
+    let _: Arc<dyn Control> = runtime;
+}
