@@ -1,9 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod bus;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod cron;
+mod emit;
 mod error;
+mod event;
+mod gate;
+mod identity;
+mod message;
+mod pattern;
+mod retry;
+mod secret;
 mod sink;
 mod trigger;
 
+pub use bus::{
+    BusEvent, Delivery, EventBus, Handled, Handler, InProcessBroker, InProcessBus, Message, MessageBroker, NotTaken, Subscription,
+};
+pub use cron::{Cron, CronConfig, CronTrigger};
+pub use emit::{DEFAULT_MAX_HOPS, EmitTools};
 pub use error::Error;
+pub use event::{EventConfig, EventTrigger};
+pub use message::{MessageConfig, MessageTrigger};
+pub use pattern::{Pattern, check_topic};
+pub use secret::Secret;
 pub use sink::{Offer, Receipt, Refusal, Sink};
 pub use trigger::Trigger;

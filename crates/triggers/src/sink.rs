@@ -61,4 +61,9 @@ impl Sink {
         self.offers.send(Offer { event, answer }).await.map_err(|_| Refusal::Closed)?;
         answered.await.map_err(|_| Refusal::Closed)?
     }
+
+    /// Returns when the process takes no more offers, for good.
+    pub async fn closed(&self) {
+        self.offers.closed().await;
+    }
 }
