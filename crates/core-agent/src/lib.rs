@@ -17,6 +17,8 @@ pub mod mcp;
 pub mod openai;
 #[cfg(feature = "scripted")]
 pub mod scripted;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(any(feature = "mcp", feature = "openai"))]
 mod tls;
 

@@ -56,6 +56,8 @@ impl Agent for ToolLoop {
             let asked = Turn { run: run.clone(), step: StepId::turn(turn), messages: messages.clone(), tools };
             let reply = match self.model.reply(&asked).await {
                 Ok(reply) => reply,
+                // A model gives up when the run is cancelled; that is no failure of the run.
+                Err(CallError::Failed(_)) if run.cancel().is_cancelled() => return Err(Error::Cancelled),
                 Err(error) => return ended(outcome, error),
             };
             outcome.turns += 1;
