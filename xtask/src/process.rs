@@ -82,7 +82,8 @@ fn last_error_line(log: &Path) -> Option<String> {
     File::open(log).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines().rev().find(|line| line.contains("error") || line.contains("ERROR")).or_else(|| lines().next_back()).map(short)
+    let says_why = |line: &&str| ["fatal:", "error:", "ERROR"].iter().any(|mark| line.contains(mark));
+    lines().rev().find(says_why).or_else(|| lines().next_back()).map(short)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::claims::{Judged, Verdict};
 pub fn render(judged: &[Judged]) -> String {
     let mut page = String::from(
         "# What works\n\n\
-         The steps of the guide and its complete example, one claim a row. A row says *works* only when every test that\n\
-         it names passed. `cargo xtask conformance` writes this page from `docs/conformance.toml` and the test results;\n\
-         change the claims there, not here.\n\n\
+         The eleven steps from a single agent to production, and the complete example, one claim a row. A row says *works*\n\
+         only when every test that it names passed. `cargo xtask conformance` writes this page from `docs/conformance.toml`\n\
+         and the test results; change the claims there, not here.\n\n\
          | step | claim | state | tests |\n|---|---|---|---|\n",
     );
     for Judged { row, verdict } in judged {

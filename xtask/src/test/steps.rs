@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`, in their order: what fails fast comes first.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -29,7 +30,9 @@ pub const STEPS: &[Step] = &[
 ];
 
 fn fmt(workspace: &Workspace) -> Result<Verdict> {
-    process::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
+    // rustfmt colours its differences even into a file.
+    let colour = if std::io::stdout().is_terminal() { "auto" } else { "never" };
+    process::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--", "--color", colour]))?;
     Ok(Verdict::Passed)
 }
 
@@ -102,13 +105,18 @@ fn advisories(workspace: &Workspace) -> Result<Verdict> {
         command
     };
     let log = workspace.target.join("advisory-db.log");
+    let mut check = deny();
     if let Err(error) = process::run_quietly(deny().args(["fetch", "db"]), FETCH_LIMIT, &log) {
-        let copies = std::fs::read_dir(workspace.root.join("target/advisory-db")).map_or(0, Iterator::count);
-        if copies == 0 {
+        if !has_folder(&workspace.root.join("target/advisory-db")) {
             return Ok(Verdict::Skipped(format!("no copy of the advisory database can be had: {error}")));
         }
-        println!("note: the advisory database cannot be refreshed, the copy in target/advisory-db is used: {error}");
+        println!("note: the copy of the advisory database in target/advisory-db is used, for it cannot be refreshed: {error}");
+        check.arg("--offline");
     }
-    process::run(deny().args(["--offline", "check", "--disable-fetch", "advisories"]))?;
+    process::run(check.args(["check", "advisories"]))?;
     Ok(Verdict::Passed)
+}
+
+fn has_folder(folder: &std::path::Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir()))
 }
