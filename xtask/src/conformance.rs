@@ -87,7 +87,7 @@ fn run_named(workspace: &Workspace, names: &[&str]) -> Result<()> {
     if !tools::has_nextest(workspace) {
         tools::ensure(workspace, &tools::NEXTEST)?;
     }
-    process::run(&mut workspace.cargo(&["build", "--workspace", "--bins", "--all-features"]))?;
+    process::run(&mut workspace.build_tests())?;
     let filter = names.iter().map(|name| format!("test(={name})")).collect::<Vec<_>>().join(" | ");
     let run = ["nextest", "run", "--workspace", "--all-features", "--no-tests", "pass", "--profile", NEXTEST_PROFILE, "-E"];
     let mut command = workspace.cargo(&run);

@@ -71,7 +71,7 @@ pub fn line(command: &Command) -> String {
 }
 
 fn short(line: &str) -> String {
-    const MAX: usize = 100;
+    const MAX: usize = 160;
     if line.chars().count() <= MAX { line.to_owned() } else { line.chars().take(MAX).chain("...".chars()).collect() }
 }
 

@@ -78,6 +78,13 @@ impl Workspace {
         command
     }
 
+    /// Builds all tests, and the programs that scenario tests of other packages start.
+    ///
+    /// One build for both: apart, cargo would choose the features of shared dependencies twice and compile them twice.
+    pub fn build_tests(&self) -> Command {
+        self.cargo(&["build", "--workspace", "--bins", "--tests", "--all-features"])
+    }
+
     /// A path as a reader of the repository would write it.
     pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

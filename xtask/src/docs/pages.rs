@@ -46,8 +46,14 @@ impl Page {
         }
     }
 
+    /// Its file's name; a crate is written as in code, other pages begin with a capital.
     fn title(&self) -> String {
-        self.to.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        let name = self.to.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut letters = name.chars();
+        match (&self.place, letters.next()) {
+            (Place::Added { .. }, Some(first)) => first.to_uppercase().chain(letters).collect(),
+            _ => name,
+        }
     }
 }
 
@@ -185,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_summary_gains_what_it_does_not_name() {
-        let expected = "\n# The crates\n\n- [journal](crates/journal.md)\n\n# The project\n\n- [contributing](contributing.md)\n";
+        let expected = "\n# The crates\n\n- [journal](crates/journal.md)\n\n# The project\n\n- [Contributing](contributing.md)\n";
         assert_eq!(book().summary(), expected);
     }
 }

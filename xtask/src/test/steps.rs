@@ -55,8 +55,7 @@ fn tests(workspace: &Workspace) -> Result<Verdict> {
     for note in tools::missing_foreign() {
         println!("note: {note}");
     }
-    // Scenario tests start the real programs of other packages, which a test build alone does not make.
-    process::run(&mut workspace.cargo(&["build", "--workspace", "--bins", "--all-features"]))?;
+    process::run(&mut workspace.build_tests())?;
     let mut command = if tools::has_nextest(workspace) {
         let profile = conformance::NEXTEST_PROFILE;
         workspace.cargo(&["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--profile", profile])
