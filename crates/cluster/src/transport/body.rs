@@ -11,38 +11,54 @@ use serde::de::DeserializeOwned;
 use super::refusal::Refusal;
 use super::routes::Node;
 
-/// A JSON body.
+/// A JSON object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Node> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, node: &Node) -> Result<Self, Refusal> {
-        let read = tokio::time::timeout(node.limits.body_timeout, Json::from_request(request, node)).await;
-        let Json(body) = read.map_err(|_| too_slow())?.map_err(|rejection| refused(&rejection, node.limits.body_bytes))?;
-        Ok(Self(body))
+        let (parts, bytes) = read(request, node).await?;
+        parse(parts, bytes, node).await.map(Self)
     }
 }
 
-/// A JSON body that may be left out.
+/// A JSON object that may be left out.
 pub(super) struct MaybeBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Default> FromRequest<Node> for MaybeBody<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, node: &Node) -> Result<Self, Refusal> {
-        let (parts, body) = request.into_parts();
-        let read = tokio::time::timeout(node.limits.body_timeout, Bytes::from_request(Request::new(body), node)).await;
-        let bytes = match read.map_err(|_| too_slow())? {
-            Ok(bytes) => bytes,
-            Err(rejection) => return Err(refused(&JsonRejection::BytesRejection(rejection), node.limits.body_bytes)),
-        };
+        let (parts, bytes) = read(request, node).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        let Body(body) = Body::from_request(Request::from_parts(parts, bytes.into()), node).await?;
-        Ok(Self(body))
+        parse(parts, bytes, node).await.map(Self)
     }
+}
+
+/// The whole body, within the limits of size and time.
+async fn read(request: Request, node: &Node) -> Result<(Parts, Bytes), Refusal> {
+    let (parts, body) = request.into_parts();
+    let mut request = Request::new(body);
+    // The size limit travels here.
+    *request.extensions_mut() = parts.extensions.clone();
+    match tokio::time::timeout(node.limits.body_timeout, Bytes::from_request(request, node)).await {
+        Ok(Ok(bytes)) => Ok((parts, bytes)),
+        Ok(Err(rejection)) => Err(refused(&JsonRejection::BytesRejection(rejection), node.limits.body_bytes)),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "BODY_TOO_SLOW", "the body did not arrive in time")),
+    }
+}
+
+async fn parse<T: DeserializeOwned>(parts: Parts, bytes: Bytes, node: &Node) -> Result<T, Refusal> {
+    // A list would be taken for an object's values in order, without their names.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_BODY", "the body must be a JSON object"));
+    }
+    let read = Json::from_request(Request::from_parts(parts, bytes.into()), node).await;
+    let Json(body) = read.map_err(|rejection| refused(&rejection, node.limits.body_bytes))?;
+    Ok(body)
 }
 
 /// The `{name}` of the path.
@@ -68,10 +84,6 @@ pub(super) fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
         return Err(Refusal::field(field, format!("must have 1 to {MAX_NAME_BYTES} bytes, has {}", name.len())));
     }
     Ok(())
-}
-
-fn too_slow() -> Refusal {
-    Refusal::new(StatusCode::REQUEST_TIMEOUT, "BODY_TOO_SLOW", "the body did not arrive in time")
 }
 
 fn refused(rejection: &JsonRejection, max_bytes: usize) -> Refusal {
