@@ -8,6 +8,6 @@ mod status;
 
 pub use control::{Control, ControlError};
 pub use process::AgentProcess;
-pub use runtime::{AgentRuntime, RuntimeParts};
+pub use runtime::{AgentRuntime, JournalHome, RuntimeParts};
 pub use spec::{Blueprint, Built, Past, ProcessSpec, Restart, RestartPolicy, StartCause};
 pub use status::{ProcessStatus, RuntimeStatus, TriggerStatus};

@@ -1,11 +1,11 @@
 //! Many processes by name, over one log, one bus and one broker.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
 use flyball_core_agent::{Clock, SystemClock, TriggerEvent};
-use flyball_journal::{Log, MemoryStorage, Recovery};
+use flyball_journal::{Log, MemoryStorage, Record, Recovery};
 use flyball_triggers::{BusEvent, Delivery, EventBus, InProcessBroker, InProcessBus, Message, MessageBroker, Receipt};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -16,8 +16,9 @@ use crate::{Blueprint, Control, ControlError, ProcessSpec, ProcessStatus, Runtim
 /// Manages processes. Drop it after [`shutdown`](AgentRuntime::shutdown).
 pub struct AgentRuntime {
     processes: RwLock<BTreeMap<String, AgentProcess>>,
-    recovered: std::sync::Mutex<Recovery>,
-    surroundings: Surroundings,
+    home: JournalHome,
+    clock: Arc<dyn Clock>,
+    opened: watch::Receiver<bool>,
     gate: watch::Sender<bool>,
     bus: Arc<dyn EventBus>,
     broker: Arc<dyn MessageBroker>,
@@ -25,8 +26,8 @@ pub struct AgentRuntime {
 
 /// What a runtime is made of. Everything has a default that lives in this process.
 pub struct RuntimeParts {
-    /// Where everything is recorded, and what was found there.
-    pub log: (Arc<Log>, Recovery),
+    /// Where everything is recorded unless a process has a home of its own.
+    pub home: JournalHome,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Carries events between agents.
@@ -35,11 +36,42 @@ pub struct RuntimeParts {
     pub broker: Arc<dyn MessageBroker>,
 }
 
+/// An open log, and what it held when it was opened. Clones share it.
+#[derive(Clone)]
+pub struct JournalHome {
+    log: Arc<Log>,
+    recovered: Arc<Mutex<Recovery>>,
+}
+
+impl From<(Arc<Log>, Recovery)> for JournalHome {
+    fn from((log, recovery): (Arc<Log>, Recovery)) -> Self {
+        Self { log, recovered: Arc::new(Mutex::new(recovery)) }
+    }
+}
+
+impl JournalHome {
+    /// A log in memory, gone with the runtime.
+    pub fn in_memory() -> Result<Self, flyball_journal::Error> {
+        Ok(Log::open_storage(Arc::new(MemoryStorage::default()), flyball_journal::DEFAULT_SEGMENT_BYTES)?.into())
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// What was found of a process: its records, and whether they are damaged.
+    fn take(&self, process: &str) -> (Vec<Record>, Option<String>) {
+        let mut recovered = self.recovered.lock().expect("no holder of the recovery panics");
+        (recovered.processes.remove(process).unwrap_or_default(), recovered.damaged.remove(process))
+    }
+}
+
 impl RuntimeParts {
     /// Parts around an open log.
-    pub fn new(log: (Arc<Log>, Recovery)) -> Self {
+    pub fn new(home: JournalHome) -> Self {
         Self {
-            log,
+            home,
             clock: Arc::new(SystemClock),
             event_bus: Arc::new(InProcessBus::default()),
             broker: Arc::new(InProcessBroker::default()),
@@ -48,20 +80,19 @@ impl RuntimeParts {
 
     /// Parts that keep everything in memory and nothing longer.
     pub fn in_memory() -> Result<Self, flyball_journal::Error> {
-        let log = Log::open_storage(Arc::new(MemoryStorage::default()), flyball_journal::DEFAULT_SEGMENT_BYTES)?;
-        Ok(Self::new(log))
+        Ok(Self::new(JournalHome::in_memory()?))
     }
 }
 
 impl AgentRuntime {
     /// A runtime without processes.
     pub fn new(parts: RuntimeParts) -> Self {
-        let (log, recovery) = parts.log;
         let (gate, opened) = watch::channel(true);
         Self {
             processes: RwLock::default(),
-            recovered: std::sync::Mutex::new(recovery),
-            surroundings: Surroundings { log, clock: parts.clock, gate: opened },
+            home: parts.home,
+            clock: parts.clock,
+            opened,
             gate,
             bus: parts.event_bus,
             broker: parts.broker,
@@ -80,26 +111,34 @@ impl AgentRuntime {
 
     /// Its clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.surroundings.clock
+        &self.clock
     }
 
     /// Its log.
     pub fn log(&self) -> &Arc<Log> {
-        &self.surroundings.log
+        &self.home.log
     }
 
     /// Adds a process, not started yet. Must be called inside a tokio runtime.
     pub fn add_process(&self, spec: ProcessSpec, blueprint: Arc<dyn Blueprint>) -> Result<AgentProcess, ControlError> {
+        self.add_process_at(&self.home, spec, blueprint)
+    }
+
+    /// Adds a process whose journal has a home of its own.
+    pub fn add_process_at(
+        &self,
+        home: &JournalHome,
+        spec: ProcessSpec,
+        blueprint: Arc<dyn Blueprint>,
+    ) -> Result<AgentProcess, ControlError> {
         let mut processes = self.processes.write().expect("no holder of the processes panics");
         if processes.contains_key(&spec.name) {
             return Err(ControlError::State(format!("a process is named '{}' already", spec.name)));
         }
-        let (records, damage) = {
-            let mut recovered = self.recovered.lock().expect("no holder of the recovery panics");
-            (recovered.processes.remove(&spec.name).unwrap_or_default(), recovered.damaged.remove(&spec.name))
-        };
+        let (records, damage) = home.take(&spec.name);
+        let surroundings = Surroundings { log: Arc::clone(&home.log), clock: Arc::clone(&self.clock), gate: self.opened.clone() };
         let name = spec.name.clone();
-        let process = AgentProcess::spawn(spec, blueprint, self.surroundings.clone(), records, damage);
+        let process = AgentProcess::spawn(spec, blueprint, surroundings, records, damage);
         processes.insert(name, process.clone());
         Ok(process)
     }
@@ -144,10 +183,10 @@ impl AgentRuntime {
         }
     }
 
-    /// Stops every process and closes the log.
+    /// Stops every process and closes its log.
     pub async fn shutdown(&self) {
         self.stop_all().await;
-        let log = Arc::clone(&self.surroundings.log);
+        let log = Arc::clone(&self.home.log);
         // Joins the writer's thread, which may be syncing.
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
     }

@@ -43,7 +43,7 @@ impl Bench {
 
     pub fn runtime(&self, spec: ProcessSpec, act: Act) -> Arc<AgentRuntime> {
         let log = Log::open_storage(Arc::new(self.storage.clone()), 1 << 20).expect("the log opens");
-        let mut parts = RuntimeParts::new(log);
+        let mut parts = RuntimeParts::new(log.into());
         parts.clock = Arc::new(self.clock.clone());
         let runtime = AgentRuntime::new(parts);
         let blueprint = Fixed { act, context: Arc::clone(&self.context), clock: Arc::new(self.clock.clone()) };
