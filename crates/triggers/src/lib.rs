@@ -7,6 +7,7 @@ mod cron;
 mod emit;
 mod error;
 mod event;
+mod file_watch;
 mod gate;
 mod identity;
 mod message;
@@ -15,6 +16,7 @@ mod retry;
 mod secret;
 mod sink;
 mod trigger;
+mod webhook;
 
 pub use bus::{
     BusEvent, Delivery, EventBus, Handled, Handler, InProcessBroker, InProcessBus, Message, MessageBroker, NotTaken, Subscription,
@@ -23,8 +25,10 @@ pub use cron::{Cron, CronConfig, CronTrigger};
 pub use emit::{DEFAULT_MAX_HOPS, EmitTools};
 pub use error::Error;
 pub use event::{EventConfig, EventTrigger};
+pub use file_watch::{FileWatchConfig, FileWatchTrigger, WatchBackend, WatchEvent};
 pub use message::{MessageConfig, MessageTrigger};
 pub use pattern::{Pattern, check_topic};
 pub use secret::Secret;
 pub use sink::{Offer, Receipt, Refusal, Sink};
 pub use trigger::Trigger;
+pub use webhook::{WebhookConfig, WebhookTrigger};

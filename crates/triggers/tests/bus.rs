@@ -1,4 +1,5 @@
 //! What the in-process bus promises beyond the laws of every bus.
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 use std::sync::Arc;
 use std::time::Duration;

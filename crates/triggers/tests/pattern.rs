@@ -1,4 +1,5 @@
 //! Laws of topic patterns.
+#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 use flyball_triggers::{Pattern, check_topic};
 use proptest::prelude::*;

@@ -1,0 +1,127 @@
+//! The files as they were last known, and what a new look says about them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::WatchEvent;
+use super::tree::{Files, Filter, Stamp};
+use crate::Error;
+
+/// What was known at the last look.
+pub(super) struct Ledger {
+    filter: Arc<Filter>,
+    known: Files,
+}
+
+/// What happened to a file between two looks.
+#[derive(Debug, PartialEq)]
+pub(super) struct Change {
+    pub(super) path: PathBuf,
+    pub(super) event: WatchEvent,
+    pub(super) moved_from: Option<PathBuf>,
+    pub(super) reported: Vec<&'static str>,
+    stamp: Stamp,
+}
+
+/// What a look brought.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// What happened.
+    pub(super) changes: Vec<Change>,
+    /// Files that differ though nobody reported them; they may still be being written.
+    pub(super) found: Vec<PathBuf>,
+}
+
+impl Change {
+    /// The same for the same state of the same file.
+    pub(super) fn dedup_key(&self) -> String {
+        let Stamp { inode, size, modified, changed } = self.stamp;
+        let gone = if self.event == WatchEvent::Deleted { "gone:" } else { "" };
+        format!("{gone}{}:{inode}:{size}:{modified}:{changed}", self.path.to_string_lossy())
+    }
+}
+
+impl Ledger {
+    /// Knows the files as they are now.
+    pub(super) fn open(filter: Arc<Filter>) -> Result<Self, Error> {
+        let known = filter.walk(filter.root())?;
+        Ok(Self { filter, known })
+    }
+
+    /// Looks at what was reported. Blocks.
+    pub(super) fn look(&mut self, due: Vec<(PathBuf, Vec<&'static str>)>) -> Result<Looked, Error> {
+        let mut files = Vec::new();
+        let mut found = BTreeSet::new();
+        for (path, reported) in due {
+            let meta = fs::symlink_metadata(&path);
+            if path == self.filter.root() || meta.as_ref().is_ok_and(|meta| meta.is_symlink()) {
+                // A link may stand for any of the files: a ConfigMap is changed by one.
+                self.differing(self.filter.root(), &mut found)?;
+            } else if meta.as_ref().is_ok_and(|meta| meta.is_dir()) {
+                self.differing(&path, &mut found)?;
+            } else if meta.is_err() && !self.known.contains_key(&path) {
+                // Perhaps a directory that is gone, with all in it.
+                found.extend(self.known_under(&path).map(|(path, _)| path.clone()));
+            }
+            if self.filter.wants(&path) {
+                files.push((path, reported));
+            }
+        }
+        for (path, _) in &files {
+            found.remove(path);
+        }
+        Ok(Looked { changes: self.settle(files), found: found.into_iter().collect() })
+    }
+
+    fn known_under<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Stamp)> {
+        self.known.range(directory.to_owned()..).take_while(move |(path, _)| path.starts_with(directory))
+    }
+
+    /// Adds the files under `directory` that are no longer as they are known.
+    fn differing(&self, directory: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
+        let now = self.filter.walk(directory)?;
+        let gone = self.known_under(directory).map(|(path, _)| path).filter(|path| !now.contains_key(*path));
+        found.extend(gone.cloned());
+        let other = |path: &PathBuf, stamp: &Stamp| !self.known.get(path).is_some_and(|known| known.same(stamp));
+        found.extend(now.iter().filter(|(path, stamp)| other(path, stamp)).map(|(path, _)| path.clone()));
+        Ok(())
+    }
+
+    /// Compares each file with what is known of it, and knows it as it is from then on.
+    fn settle(&mut self, files: Vec<(PathBuf, Vec<&'static str>)>) -> Vec<Change> {
+        let mut gone = Vec::new();
+        let mut there = Vec::new();
+        for (path, reported) in files {
+            match (self.filter.stamp(&path), self.known.get(&path).copied()) {
+                (Some(now), Some(known)) if now.same(&known) => {}
+                (Some(now), known) => there.push((path, reported, now, known)),
+                (None, Some(known)) => gone.push((path, reported, known)),
+                (None, None) => {}
+            }
+        }
+        let mut changes = Vec::new();
+        for (path, reported, stamp, known) in there {
+            self.known.insert(path.clone(), stamp);
+            let (event, moved_from) = match known {
+                Some(_) => (WatchEvent::Modified, None),
+                // The same inode alone proves nothing: a new file may get that of a deleted one.
+                None => match gone.iter().position(|(_, _, known)| known.same(&stamp)) {
+                    Some(index) => {
+                        let (from, _, _) = gone.swap_remove(index);
+                        self.known.remove(&from);
+                        (WatchEvent::Moved, Some(from))
+                    }
+                    None => (WatchEvent::Created, None),
+                },
+            };
+            changes.push(Change { path, event, moved_from, reported, stamp });
+        }
+        for (path, reported, stamp) in gone {
+            self.known.remove(&path);
+            changes.push(Change { path, event: WatchEvent::Deleted, moved_from: None, reported, stamp });
+        }
+        changes
+    }
+}

@@ -1,0 +1,179 @@
+//! Where news of changes come from: the system's reports, or the clock.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use super::tree::Filter;
+use super::waiting::Waiting;
+use super::{FileWatchConfig, WatchBackend};
+use crate::Error;
+
+/// Something to look at.
+pub(super) enum News {
+    /// At this path, and what was said of it.
+    At(PathBuf, Option<&'static str>),
+    /// It is not known where.
+    Anywhere,
+    /// The watched directory itself may be gone or another.
+    Root,
+}
+
+/// Watches one directory.
+pub(super) struct Source {
+    filter: Arc<Filter>,
+    eye: Eye,
+    /// Tells the directory that is watched from another at its path.
+    root: Option<u64>,
+}
+
+enum Eye {
+    Native { reports: mpsc::Receiver<(PathBuf, &'static str)>, missed: Arc<AtomicBool>, _watcher: RecommendedWatcher },
+    Polling(Interval),
+}
+
+/// Reports that were not looked at yet. With more, everything is looked at.
+const MAX_REPORTS: usize = 10_000;
+
+impl Source {
+    /// Makes the directory if it is missing, and watches it from here on.
+    pub(super) async fn open(config: &FileWatchConfig, filter: &Arc<Filter>) -> Result<Self, Error> {
+        make(filter.root()).await?;
+        let polling = || Eye::Polling(ticks(config.poll_interval()));
+        let eye = match config.watch_backend {
+            WatchBackend::Polling => polling(),
+            WatchBackend::Native => native(filter).await?,
+            WatchBackend::Auto => native(filter).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the system reports no changes; looking at every file again and again instead");
+                polling()
+            }),
+        };
+        Ok(Self { eye, root: identity(filter.root()), filter: Arc::clone(filter) })
+    }
+
+    /// The next news. Cancel-safe.
+    pub(super) async fn next(&mut self) -> News {
+        match &mut self.eye {
+            Eye::Polling(interval) => {
+                interval.tick().await;
+                News::Anywhere
+            }
+            Eye::Native { reports, missed, .. } => {
+                if missed.swap(false, Ordering::AcqRel) {
+                    return News::Anywhere;
+                }
+                match reports.recv().await {
+                    // Another directory at the path may have the inode of this one, so it is forgotten.
+                    Some((path, "deleted" | "moved")) if path == self.filter.root() => {
+                        self.root = None;
+                        News::Root
+                    }
+                    Some((path, kind)) => News::At(path, Some(kind)),
+                    // The watcher's thread has ended; a new watch mends it.
+                    None => {
+                        self.root = None;
+                        News::Root
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the watched directory was deleted or replaced, the system says nothing about what is
+    /// at its path now: it is made again, watched anew, and everything is looked at.
+    pub(super) async fn reopen_if_replaced(&mut self, waiting: &mut Waiting) -> Result<(), Error> {
+        let missed = matches!(&self.eye, Eye::Native { missed, .. } if missed.swap(false, Ordering::AcqRel));
+        let replaced = self.root.is_none() || self.root != identity(self.filter.root());
+        if replaced {
+            tracing::warn!(directory = %self.filter.root().display(), "the watched directory was replaced; watching it anew");
+            make(self.filter.root()).await?;
+            if matches!(self.eye, Eye::Native { .. }) {
+                self.eye = native(&self.filter).await?;
+            }
+            self.root = identity(self.filter.root());
+        }
+        if replaced || missed {
+            waiting.add_all(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+async fn make(root: &Path) -> Result<(), Error> {
+    let made = tokio::fs::create_dir_all(root).await;
+    made.map_err(|error| Error::Unavailable(format!("watch_path {} cannot be made: {error}", root.display())))
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Watches by the system's reports. Setting up a watch walks the tree, so it is done off the loop.
+async fn native(filter: &Arc<Filter>) -> Result<Eye, Error> {
+    let filter = Arc::clone(filter);
+    let root = filter.root().display().to_string();
+    let watching = tokio::task::spawn_blocking(move || watch(&filter)).await;
+    let unavailable = |why: String| Error::Unavailable(format!("watch_path {root} cannot be watched: {why}"));
+    match watching {
+        Ok(watching) => watching.map_err(|error| unavailable(error.to_string())),
+        Err(error) => Err(unavailable(error.to_string())),
+    }
+}
+
+fn watch(filter: &Filter) -> notify::Result<Eye> {
+    let (reporting, reports) = mpsc::channel(MAX_REPORTS);
+    let missed = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&missed);
+    let handler = move |event: notify::Result<Event>| match event {
+        Ok(event) if !event.need_rescan() => {
+            let Some(kind) = kind(event.kind) else { return };
+            for path in event.paths {
+                if reporting.try_send((path, kind)).is_err() {
+                    flag.store(true, Ordering::Release);
+                }
+            }
+        }
+        Ok(_) => flag.store(true, Ordering::Release),
+        Err(error) => {
+            tracing::warn!(%error, "a report of changed files was lost");
+            flag.store(true, Ordering::Release);
+        }
+    };
+    let config = notify::Config::default().with_follow_symlinks(false);
+    let mut watcher = RecommendedWatcher::new(handler, config)?;
+    let mode = if filter.recursive() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+    watcher.watch(filter.root(), mode)?;
+    Ok(Eye::Native { reports, missed, _watcher: watcher })
+}
+
+/// What a report says, in our words; `None` for one that changes nothing, such as an open.
+fn kind(kind: EventKind) -> Option<&'static str> {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some("modified"),
+        EventKind::Access(_) => None,
+        EventKind::Create(_) => Some("created"),
+        EventKind::Remove(_) => Some("deleted"),
+        EventKind::Modify(ModifyKind::Name(_)) => Some("moved"),
+        EventKind::Modify(_) | EventKind::Any | EventKind::Other => Some("modified"),
+    }
+}
+
+/// The inode of the directory at `path`; 0 where the system has none.
+fn identity(path: &Path) -> Option<u64> {
+    let meta: io::Result<fs::Metadata> = fs::metadata(path);
+    let meta = meta.ok().filter(fs::Metadata::is_dir)?;
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::MetadataExt::ino(&meta));
+    #[cfg(not(unix))]
+    return Some(u64::from(!meta.is_dir()));
+}

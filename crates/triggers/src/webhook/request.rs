@@ -1,0 +1,104 @@
+//! What a request says about itself: whether a browser was tricked into sending it, under which
+//! key it is known, and what of it is written down.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode, Uri};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// Headers whose value is a secret, by a part of their name.
+const SECRET_PARTS: [&str; 7] = ["authorization", "cookie", "signature", "secret", "token", "api-key", "apikey"];
+
+/// A key longer than this is replaced by its hash: it is kept for days.
+const MAX_KEY_BYTES: usize = 256;
+
+/// Refuses what a web page may have made the user's browser send to this machine: an unsigned
+/// request on loopback must name a loopback host, and must not come from another site.
+pub(super) fn guard(parts: &Parts) -> Result<(), (StatusCode, &'static str)> {
+    let host = parts.uri.authority().map(|authority| authority.as_str()).or_else(|| text(&parts.headers, "host"));
+    if !host.is_some_and(|host| is_loopback(host_of(host))) {
+        return Err((StatusCode::MISDIRECTED_REQUEST, "the Host header must name this machine, such as localhost"));
+    }
+    match parts.headers.get("origin") {
+        None => Ok(()),
+        Some(origin) if origin.to_str().is_ok_and(comes_from_here) => Ok(()),
+        Some(_) => Err((StatusCode::FORBIDDEN, "requests from pages of other sites are refused")),
+    }
+}
+
+fn comes_from_here(origin: &str) -> bool {
+    origin.parse::<Uri>().ok().and_then(|uri| uri.host().map(is_loopback)).unwrap_or(false)
+}
+
+fn host_of(authority: &str) -> &str {
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((ipv6, _)) => ipv6,
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The key under which the sender would send the same thing again.
+pub(super) fn dedup_key(headers: &HeaderMap) -> Option<String> {
+    let named = |name: &str| text(headers, name).filter(|value| !value.is_empty()).map(|value| format!("{name}:{value}"));
+    let cloud_event = || Some(format!("{} {}", named("ce-source")?, named("ce-id")?));
+    let key = ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named).or_else(cloud_event)?;
+    if key.len() <= MAX_KEY_BYTES {
+        return Some(key);
+    }
+    let digest = Sha256::digest(key.as_bytes());
+    Some(format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}
+
+/// `method`, `path`, `query`, `headers` without secrets, `remote`, `signature_verified`.
+pub(super) fn metadata(parts: &Parts, remote: SocketAddr, verified: bool) -> Map<String, Value> {
+    let mut headers = Map::new();
+    for (name, value) in &parts.headers {
+        if !is_secret(name.as_str()) {
+            add(&mut headers, name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned());
+        }
+    }
+    let mut query = Map::new();
+    for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        let value = if is_secret(&name) { "[hidden]".to_owned() } else { value.into_owned() };
+        add(&mut query, &name, value);
+    }
+    let all = json!({
+        "method": parts.method.as_str(),
+        "path": parts.uri.path(),
+        "query": query,
+        "headers": headers,
+        "remote": remote.to_string(),
+        "signature_verified": verified,
+    });
+    match all {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// One value is a text, several of one name are a list.
+fn add(map: &mut Map<String, Value>, name: &str, value: String) {
+    match map.get_mut(name) {
+        None => {
+            map.insert(name.to_owned(), Value::String(value));
+        }
+        Some(Value::Array(all)) => all.push(Value::String(value)),
+        Some(first) => *first = json!([first.take(), value]),
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    SECRET_PARTS.iter().any(|part| name.contains(part))
+}
+
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
