@@ -29,6 +29,8 @@ pub use event::{Cause, TriggerEvent};
 pub use layer::{Due, Layer, Stack};
 pub use model::{Message, Model, Reply, Turn, Usage, WantedCall};
 pub use run::{Run, RunId, StepId};
+#[cfg(any(feature = "mcp", feature = "openai"))]
+pub use tls::install_provider as install_tls_provider;
 pub use tool_loop::{DEFAULT_MAX_TURNS, ToolLoop};
 pub use toolbox::{Change, Effect, NameClash, ToolCall, ToolReply, ToolSpec, Toolbox, join};
 

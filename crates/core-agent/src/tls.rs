@@ -4,7 +4,7 @@ use std::sync::Once;
 
 /// Makes ring the process's TLS provider. Every constructor of an HTTP client calls this first,
 /// since building one without a provider panics.
-pub(crate) fn install_provider() {
+pub fn install_provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error means that the embedding program chose a provider before us, which is as good.
