@@ -27,14 +27,6 @@ pub(super) struct Core {
     process: Mutex<String>,
 }
 
-/// How a completed run stands to the mission.
-enum Place {
-    /// It is the episode's completed run of this number.
-    Counted(u32),
-    /// The mission is not on.
-    Outside,
-}
-
 impl Core {
     #[expect(clippy::too_many_arguments, reason = "each is one thing of the outside world, and there is one caller")]
     pub(super) fn new(
@@ -105,7 +97,11 @@ impl Core {
 
     /// Looks at a run that was completed: counts it, judges, and holds it against the limits.
     pub(super) async fn close(&self, run: &Run, event: &TriggerEvent, outcome: &mut Outcome) -> Result<(), Error> {
-        let Place::Counted(n) = self.count(run.id()).map_err(failed)? else { return Ok(()) };
+        // Without a single turn another policy did not let the run begin: there is nothing to judge.
+        if outcome.turns == 0 {
+            return Ok(());
+        }
+        let Some(n) = self.count(run.id()).map_err(failed)? else { return Ok(()) };
         if self.config.is_judged(n) {
             let directive = self.evaluate(run, event, n, &outcome.reply).await?;
             outcome.directive.raise(directive);
@@ -163,18 +159,19 @@ impl Core {
         Ok(json!({ "state": state.status }))
     }
 
-    /// Counts `run` once, however often it is resumed.
-    fn count(&self, run: &RunId) -> Result<Place, flyball_journal::Error> {
+    /// As which of the episode's completed runs `run` is counted, once however often it is resumed. None
+    /// where the mission is not on.
+    fn count(&self, run: &RunId) -> Result<Option<u32>, flyball_journal::Error> {
         let mut state = self.lock();
         if let Some(n) = state.number_of(run) {
-            return Ok(Place::Counted(n));
+            return Ok(Some(n));
         }
         if state.status != MissionStatus::Active {
-            return Ok(Place::Outside);
+            return Ok(None);
         }
         let n = state.invocations + 1;
         self.record(&mut state, Some(run), &Fact::Ran { n })?;
-        Ok(Place::Counted(n))
+        Ok(Some(n))
     }
 
     async fn evaluate(&self, run: &Run, event: &TriggerEvent, n: u32, reply: &str) -> Result<Directive, Error> {
