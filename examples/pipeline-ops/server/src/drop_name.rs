@@ -13,7 +13,7 @@ pub fn check(name: &str) -> Result<&str, Error> {
     let plain = !name.starts_with('.')
         && name.ends_with(".csv")
         && name.len() <= MAX_NAME_BYTES
-        && !name.chars().any(|c| matches!(c, '/' | '\\') || c.is_control());
+        && !name.chars().any(|c| std::path::is_separator(c) || c.is_control());
     if plain {
         Ok(name)
     } else {

@@ -115,8 +115,8 @@ impl Pipeline {
 
 impl Problem {
     fn new(kind: &str, file: &str, problem: String, alerted: &[String]) -> Self {
-        // Names with a comma would break lists of ids that are kept as text.
-        let id = format!("{kind}:{}", file.replace([',', '"'], "_"));
+        // Such characters would break a list of ids that is kept as text, or have to be escaped in one.
+        let id = format!("{kind}:{}", file.replace([',', '"', '\\'], "_"));
         Self { alerted: alerted.contains(&id), id, file: file.to_owned(), problem }
     }
 }

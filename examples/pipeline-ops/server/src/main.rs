@@ -57,7 +57,7 @@ async fn main() -> anyhow::Result<()> {
         .refusing_loads(is_on(&cli.fail_reload));
     let admin_key = AdminKey::new(std::env::var("PIPELINE_ADMIN_KEY").ok().as_deref());
     let server = PipelineServer::new(pipeline, admin_key.clone());
-    if let Some(delay) = cli.incident_after.filter(|_| is_on(&cli.incident)) {
+    if let Some(delay) = cli.incident_after.filter(|_| cli.incident.is_empty() || is_on(&cli.incident)) {
         tokio::spawn(server.clone().plant_incident_after(delay));
     }
     match cli.http {

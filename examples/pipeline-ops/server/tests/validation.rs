@@ -88,7 +88,7 @@ fn a_name_that_could_leave_the_inbox_is_refused() {
     for name in ["../secret.csv", "/etc/x.csv", "a/b.csv", "..\\x.csv", ".hidden.csv", "x.txt", "", "..", "a\n.csv", "a\0.csv"] {
         assert!(check(name).is_err(), "{name:?}");
     }
-    for name in ["weather-2012-01.csv", "broken one.csv", "wéather.csv"] {
+    for name in ["weather-2012-01.csv", "broken one.csv", "wéather.csv", "a\"b,c.csv"] {
         assert!(check(name).is_ok(), "{name:?}");
     }
 }
