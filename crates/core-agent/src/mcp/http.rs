@@ -23,11 +23,12 @@ use super::error::Error;
 /// Redirects that are followed, and only within the same origin: headers of ours must not travel on.
 const MAX_REDIRECTS: usize = 5;
 
-/// How often a broken event stream is opened again before the connection counts as gone.
-const MAX_STREAM_RETRIES: usize = 5;
+/// How often a broken event stream is opened again before the connection counts as gone: a call that
+/// waits for its answer on it must hear of that within seconds.
+const MAX_STREAM_RETRIES: usize = 4;
 
-/// And the longest wait before that.
-const MAX_STREAM_WAIT: Duration = Duration::from_secs(10);
+/// The wait before that, doubled each time.
+const FIRST_STREAM_WAIT: Duration = Duration::from_millis(250);
 
 /// The transport to `url`; nothing is sent yet.
 pub(super) fn transport(
@@ -43,7 +44,10 @@ pub(super) fn transport(
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
         return Err(bad("its url must begin with http:// or https:// and name a host".to_owned()));
     }
-    let mut builder = reqwest::Client::builder().connect_timeout(connect_timeout).redirect(same_origin());
+    // An idle connection may have died unnoticed, and a request written to it is in doubt. On a connection
+    // of its own a call either finds nobody, and then it certainly was not sent, or it finds the server.
+    let mut builder =
+        reqwest::Client::builder().connect_timeout(connect_timeout).redirect(same_origin()).pool_max_idle_per_host(0);
     if is_loopback(&parsed) {
         builder = builder.no_proxy();
     }
@@ -55,7 +59,7 @@ pub(super) fn transport(
     config.auth_header = token.map(str::to_owned);
     let mut retry = ExponentialBackoff::default();
     retry.max_times = Some(MAX_STREAM_RETRIES);
-    retry.max_delay = Some(MAX_STREAM_WAIT);
+    retry.base_duration = FIRST_STREAM_WAIT;
     config.retry_config = Arc::new(retry);
     Ok(StreamableHttpClientTransport::with_client(HttpClient(client), config))
 }
