@@ -1,16 +1,20 @@
 //! `check_health`: what is wrong now, looked up in the files and the warehouse each time.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::drops::{Place, RawDrop};
+use crate::load::RERUN_LOAD;
 use crate::pipeline::NAME;
 use crate::{Error, Pipeline};
 
 /// So many problems are told in full; the others are counted.
 const MAX_PROBLEMS: usize = 20;
+
+/// A problem that lasts longer gets a new id, so that an alert that came to nothing is raised again.
+const REMIND_EVERY: Duration = Duration::from_secs(300);
 
 /// The pipeline's health. `healthy` comes first, because long answers are quoted from their beginning.
 #[derive(Debug, Clone, PartialEq, Serialize, rmcp::schemars::JsonSchema)]
@@ -44,7 +48,8 @@ pub struct Health {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, rmcp::schemars::JsonSchema)]
 #[schemars(crate = "rmcp::schemars")]
 pub struct Problem {
-    /// Names the problem: the same as long as it lasts, another one for another kind or file.
+    /// Names the problem. It stays the same until something new happens to it: another kind of
+    /// problem, a load that failed to cure it, or five more minutes.
     pub id: String,
     /// The drop.
     pub file: String,
@@ -85,13 +90,15 @@ impl Pipeline {
         let _still = self.lock_shared()?;
         let warehouse = self.warehouse()?;
         let (loads, days) = (warehouse.loads()?, warehouse.days()?);
-        let drops = self.all_drops()?;
+        let (drops, failed_loads) = (self.all_drops()?, self.failed_loads()?);
         let mut problems: Vec<(SystemTime, Problem)> = Vec::new();
         let mut files_loaded = 0;
         for drop in &drops {
             let loaded = drop.is_loaded(&loads, &days);
             match trouble(drop, loaded, loads.contains(&(drop.source(), drop.sha256.clone()))) {
-                Some((kind, problem)) => problems.push((drop.arrived, Problem::new(kind, &drop.name, problem, alerted))),
+                Some((kind, problem)) => {
+                    problems.push((drop.arrived, Problem::of(drop, kind, problem, failed_loads, alerted)));
+                }
                 None => files_loaded += 1,
             }
         }
@@ -113,11 +120,28 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// How many loads failed since the last that did not.
+    fn failed_loads(&self) -> Result<usize, Error> {
+        let lines = self.ledger().read()?;
+        let loads = lines.iter().rev().filter(|line| line.tool == RERUN_LOAD);
+        Ok(loads.take_while(|line| line.acted != Some(true)).filter(|line| line.error.is_some()).count())
+    }
+}
+
 impl Problem {
-    fn new(kind: &str, file: &str, problem: String, alerted: &[String]) -> Self {
+    fn of(drop: &RawDrop, kind: &str, mut problem: String, failed_loads: usize, alerted: &[String]) -> Self {
         // Such characters would break a list of ids that is kept as text, or have to be escaped in one.
-        let id = format!("{kind}:{}", file.replace([',', '"', '\\'], "_"));
-        Self { alerted: alerted.contains(&id), id, file: file.to_owned(), problem }
+        let mut id = format!("{kind}:{}", drop.name.replace([',', '"', '\\'], "_"));
+        if failed_loads > 0 && kind != BAD_DROP {
+            id.push_str(&format!(":failed-{failed_loads}"));
+            problem.push_str(&format!(" (failed loads: {failed_loads})"));
+        }
+        let age = SystemTime::now().duration_since(drop.arrived).unwrap_or_default();
+        if age >= REMIND_EVERY {
+            id.push_str(&format!(":again-{}", age.as_secs() / REMIND_EVERY.as_secs()));
+        }
+        Self { alerted: alerted.contains(&id), id, file: drop.name.clone(), problem }
     }
 }
 
@@ -132,11 +156,14 @@ impl Freshness {
     }
 }
 
+/// The one kind of problem that a load does not cure.
+const BAD_DROP: &str = "bad_drop";
+
 /// What kind of trouble a drop is in, and what to say of it.
 fn trouble(drop: &RawDrop, loaded: bool, was_loaded: bool) -> Option<(&'static str, String)> {
     let of_rows = || format!("{} good rows", drop.report.good.len());
     match drop.place {
-        Place::Inbox if !drop.report.is_clean() => Some(("bad_drop", drop.report.summary().unwrap_or_default())),
+        Place::Inbox if !drop.report.is_clean() => Some((BAD_DROP, drop.report.summary().unwrap_or_default())),
         _ if loaded => None,
         _ if was_loaded => Some(("rows_lost", format!("some of its {} are no longer in the warehouse", of_rows()))),
         Place::Inbox => Some(("not_loaded", format!("valid, but its {} are not in the warehouse yet", of_rows()))),

@@ -79,6 +79,7 @@ impl Pipeline {
             Ok(report) => {
                 let result = Some(crate::calls::to_value(&report)?);
                 ledger.append(&held, &Line { acted: Some(true), result, ..done })?;
+                tracing::info!("loaded {} drops; {} rows in the warehouse", report.loaded.len(), report.rows_in_warehouse);
                 Ok(report)
             }
             Err(error) => {

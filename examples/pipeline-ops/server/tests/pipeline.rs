@@ -83,6 +83,20 @@ fn a_problem_keeps_its_id_and_says_whether_it_was_alerted() {
 }
 
 #[test]
+fn a_problem_gets_a_new_id_when_a_load_failed_to_cure_it_and_when_it_lasts() {
+    let (_dir, pipeline) = fresh();
+    let id = || pipeline.health(&[]).unwrap().problems[0].id.clone();
+    drop_in(&pipeline, "bad.csv", HALF_BAD);
+    pipeline.clone().refusing_loads(true).rerun_load(None).unwrap_err();
+    assert_eq!(id(), "bad_drop:bad.csv", "no load would cure it");
+    pipeline.quarantine_file("bad.csv", None, None).unwrap();
+    assert_eq!(id(), "not_saved:bad.csv:failed-1");
+    let file = std::fs::File::options().write(true).open(pipeline.dir().join("quarantine/bad.csv")).unwrap();
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(1000)).unwrap();
+    assert_eq!(id(), "not_saved:bad.csv:failed-1:again-3");
+}
+
+#[test]
 fn a_repeated_key_is_answered_from_the_ledger_and_does_nothing() {
     let (_dir, pipeline) = fresh();
     drop_in(&pipeline, "bad.csv", HALF_BAD);
