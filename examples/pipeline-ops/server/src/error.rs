@@ -11,18 +11,24 @@ pub enum Error {
     Busy,
     /// The warehouse said no. Nothing was kept of the load; call again once its cause is gone.
     #[error("the warehouse refused: {0}")]
-    Warehouse(#[from] rusqlite::Error),
+    Warehouse(rusqlite::Error),
     /// The file system said no.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {cause}")]
     Io {
         /// What was tried.
         doing: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Something that this server wrote cannot be read back.
     #[error("{0}")]
     Damaged(String),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Warehouse(error)
+    }
 }
 
 /// Names what was tried, for errors of the file system.
@@ -32,6 +38,6 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for std::io::Result<T> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { doing: what(), source })
+        self.map_err(|cause| Error::Io { doing: what(), cause })
     }
 }
