@@ -1,1 +1,15 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+pub mod assemble;
+pub mod cli;
+pub mod instance;
+pub mod manifest;
+pub mod story;
+
+pub use flyball_cluster as cluster;
+pub use flyball_context as context;
+pub use flyball_core_agent as core_agent;
+pub use flyball_governance as governance;
+pub use flyball_journal as journal;
+pub use flyball_runtime as runtime;
+pub use flyball_triggers as triggers;

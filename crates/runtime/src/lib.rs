@@ -9,5 +9,5 @@ mod status;
 pub use control::{Control, ControlError};
 pub use process::AgentProcess;
 pub use runtime::{AgentRuntime, JournalHome, RuntimeParts};
-pub use spec::{Blueprint, Built, Past, ProcessSpec, Restart, RestartPolicy, StartCause};
+pub use spec::{Blueprint, Built, Cleanup, Past, ProcessSpec, Restart, RestartPolicy, StartCause};
 pub use status::{ProcessStatus, RuntimeStatus, TriggerStatus};

@@ -1,5 +1,6 @@
 //! What a process is made of. Policies, models and manifests stay behind [`Blueprint`].
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +119,9 @@ pub struct Built {
     pub layers: Vec<Arc<dyn Layer>>,
     /// What wakes it.
     pub triggers: Vec<Box<dyn Trigger>>,
-    /// Called when the process has stopped, however it did.
-    pub on_stop: Option<Box<dyn FnOnce() + Send>>,
+    /// Awaited when the process has stopped, however it did, for a bounded time.
+    pub on_stop: Option<Cleanup>,
 }
+
+/// What is left to do when a process has stopped.
+pub type Cleanup = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -24,7 +24,9 @@ impl<'a> Shown<'a> {
         let event = last_user.map_or("", |at| messages[at].text());
         let since = &messages[last_user.map_or(0, |at| at + 1)..];
         let untouched = !since.iter().any(|message| matches!(message, Message::Tool { .. }));
-        let mut answers: Vec<_> = messages.iter().rev().map_while(tool_answer).collect();
+        // Layers may add notes behind the conversation; the last turn is what stands before them.
+        let spoken = messages.iter().rev().skip_while(|message| matches!(message, Message::System { .. }));
+        let mut answers: Vec<_> = spoken.map_while(tool_answer).collect();
         answers.reverse();
         Self {
             turn,

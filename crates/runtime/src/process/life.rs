@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use flyball_context::{Context, Exchange};
@@ -17,7 +18,7 @@ use super::Surroundings;
 use super::inbox::Inbox;
 use super::run::RunEnd;
 use super::supervise::transition;
-use crate::{Built, Past, ProcessSpec, ProcessStatus, StartCause, TriggerStatus};
+use crate::{Built, Cleanup, Past, ProcessSpec, ProcessStatus, StartCause, TriggerStatus};
 
 /// How a life ends.
 pub(super) enum End {
@@ -69,7 +70,7 @@ pub(super) struct Life {
     last_heartbeat: DateTime<Utc>,
     restarts: u32,
     shown: watch::Sender<ProcessStatus>,
-    on_stop: Option<Box<dyn FnOnce() + Send>>,
+    on_stop: Option<Cleanup>,
 }
 
 /// What the blueprint made and runs need.
@@ -82,6 +83,9 @@ pub(super) struct Parts {
 
 /// Offers that wait for the loop; a trigger with more waits itself.
 const MAX_OFFERS: usize = 256;
+
+/// Servers that do not end in this time are left to the system.
+const CLEANUP_TIME: Duration = Duration::from_secs(10);
 
 impl Life {
     pub fn new(
@@ -228,8 +232,10 @@ impl Life {
     /// Records the last state durably, lets the parts go, and shows it.
     pub async fn end(&mut self, state: LifecycleState, reason: &str) -> Result<(), String> {
         self.parts = None;
-        if let Some(on_stop) = self.on_stop.take() {
-            on_stop();
+        if let Some(on_stop) = self.on_stop.take()
+            && tokio::time::timeout(CLEANUP_TIME, on_stop).await.is_err()
+        {
+            tracing::warn!(process = %self.spec.name, "letting the process's parts go took too long and was given up");
         }
         let moved = self.move_to(state, reason);
         let durable = self.journal.append(Vec::new()).await.map_err(|error| error.to_string());

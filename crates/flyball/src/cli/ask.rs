@@ -1,0 +1,156 @@
+//! Commands that ask something of the running instance.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use chrono::Utc;
+use clap::Args;
+use flyball_cluster::RemoteControl;
+use flyball_core_agent::TriggerEvent;
+use flyball_runtime::{Control, ControlError};
+use serde_json::{Value, json};
+
+use super::output;
+use super::{At, Output};
+use crate::instance::{DataDir, Instance};
+
+/// Emit an event on the bus.
+#[derive(Debug, Args)]
+pub struct Emit {
+    /// The event's type, such as alert.critical
+    event_type: String,
+    #[command(flatten)]
+    body: Body,
+}
+
+/// Publish a message to a topic.
+#[derive(Debug, Args)]
+pub struct Send {
+    /// The topic, such as analysis.complete
+    topic: String,
+    #[command(flatten)]
+    body: Body,
+}
+
+/// Give one process an event.
+#[derive(Debug, Args)]
+pub struct Fire {
+    /// The process's name or id
+    name: String,
+    #[command(flatten)]
+    body: Body,
+}
+
+#[derive(Debug, Args)]
+struct Body {
+    /// What it carries, as JSON
+    #[arg(long = "data", value_name = "JSON", value_parser = parse_json, default_value = "{}")]
+    data: Value,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Stop one process, or the whole instance.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The process's name or id; the whole instance where none is given
+    name: Option<String>,
+    #[command(flatten)]
+    pub(super) at: At,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Who a request from the command line is from.
+const SENDER: &str = "cli";
+
+/// An instance that was asked to stop is waited for this long.
+const STOP_WAIT: Duration = Duration::from_secs(60);
+
+fn parse_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own, as in '\"text\"'"))
+}
+
+/// The running instance, and a way to talk to it.
+pub fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
+    let instance = data.instance()?;
+    let control = RemoteControl::new(&format!("http://{}", instance.address), None).map_err(|error| anyhow!("{error}"))?;
+    Ok((instance, control))
+}
+
+/// A result of asking, with a failure to reach the instance explained.
+pub fn reached<T>(result: Result<T, ControlError>, instance: &Instance) -> Result<T> {
+    result.with_context(|| format!("asking the runtime at {} (pid {})", instance.address, instance.pid))
+}
+
+impl Emit {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let (instance, control) = connect(data)?;
+        let taken = reached(control.emit(&self.event_type, SENDER, self.body.data).await, &instance)?;
+        told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took {}", taken, self.event_type))
+    }
+}
+
+impl Send {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let (instance, control) = connect(data)?;
+        let taken = reached(control.publish(&self.topic, SENDER, self.body.data).await, &instance)?;
+        told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took the message to {}", taken, self.topic))
+    }
+}
+
+impl Fire {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let (instance, control) = connect(data)?;
+        let event = TriggerEvent::new(SENDER, "manual", Utc::now(), self.body.data);
+        let receipt = reached(control.inject(&self.name, event).await, &instance)?;
+        let answer = json!({"event_id": receipt.event_id, "duplicate": receipt.duplicate});
+        told(self.body.output, answer, &format!("{} took event {}", self.name, receipt.event_id))
+    }
+}
+
+impl Stop {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let (instance, control) = connect(data)?;
+        let Some(name) = &self.name else {
+            stop_instance(data, &instance).await?;
+            return told(
+                self.output,
+                json!({"stopped": instance.pid}),
+                &format!("the runtime (pid {}) has stopped", instance.pid),
+            );
+        };
+        reached(control.stop(name).await, &instance)?;
+        told(self.output, json!({"stopped": name}), &format!("{name} has stopped"))
+    }
+}
+
+async fn stop_instance(data: &DataDir, instance: &Instance) -> Result<()> {
+    // Asked first, so that a number that a stranger has by now gets no signal.
+    let control = RemoteControl::new(&format!("http://{}", instance.address), None).map_err(|error| anyhow!("{error}"))?;
+    reached(control.node_status().await, instance)?;
+    let pid = instance.pid.to_string();
+    let sent = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await.context("running kill")?;
+    if !sent.success() {
+        bail!("the runtime (pid {pid}) could not be signalled");
+    }
+    let gone = async {
+        while data.instance().is_ok_and(|now| now.pid == instance.pid) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(STOP_WAIT, gone)
+        .await
+        .map_err(|_| anyhow!("the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}"))
+}
+
+fn told(output: Output, json: Value, human: &str) -> Result<ExitCode> {
+    match output {
+        Output::Human => output::line(human),
+        Output::Json => output::json(&json)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,99 @@
+//! The command line: what can be asked, and how answers look.
+
+mod ask;
+mod logs;
+mod output;
+mod ps;
+mod run;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::instance::DataDir;
+pub use output::Output;
+
+/// Runs LLM agents as long-lived, governed, journalled processes.
+#[derive(Debug, Parser)]
+#[command(name = "flyball", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// The data directory (also after the command, but for emit, send and fire, whose --data is JSON)
+    #[arg(long = "data", id = "data_dir", value_name = "DIR", env = "FLYBALL_DATA")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agents of a manifest, or of every *.agent file in a directory
+    Run(run::Run),
+    /// Check manifests without running them
+    Validate(validate::Validate),
+    /// Show the processes of the running instance
+    Ps(ps::Ps),
+    /// Tell what happened, from the journal
+    Logs(logs::Logs),
+    /// Emit an event on the bus
+    Emit(ask::Emit),
+    /// Publish a message to a topic
+    Send(ask::Send),
+    /// Give one process an event, as if a trigger had
+    Fire(ask::Fire),
+    /// Stop one process, or the whole instance
+    Stop(ask::Stop),
+}
+
+/// Where the data lies, for commands that have no other `--data`.
+#[derive(Debug, Args)]
+struct At {
+    /// The data directory
+    #[arg(long = "data", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// The data directory where nothing is said.
+const DEFAULT_DATA: &str = ".flyball";
+
+/// Carries a command out. 0 is success, 1 a failure, 2 a mistake in what was given.
+pub fn main(arguments: Arguments) -> ExitCode {
+    init_log();
+    let outer = arguments.data;
+    let data = |inner: &At| DataDir::new(inner.data.as_ref().or(outer.as_ref()).unwrap_or(&PathBuf::from(DEFAULT_DATA)));
+    let nowhere = At { data: None };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(&anyhow::anyhow!("starting: {error}")),
+    };
+    let result = match arguments.command {
+        Command::Run(run) => {
+            let given = run.at.data.clone().or(outer);
+            runtime.block_on(run.execute(given))
+        }
+        Command::Validate(validate) => validate.execute(),
+        Command::Ps(ps) => runtime.block_on(ps.execute(&data(&ps.at))),
+        Command::Logs(logs) => runtime.block_on(logs.execute(&data(&logs.at))),
+        Command::Emit(emit) => runtime.block_on(emit.execute(&data(&nowhere))),
+        Command::Send(send) => runtime.block_on(send.execute(&data(&nowhere))),
+        Command::Fire(fire) => runtime.block_on(fire.execute(&data(&nowhere))),
+        Command::Stop(stop) => {
+            let data = data(&stop.at);
+            runtime.block_on(stop.execute(&data))
+        }
+    };
+    // A blocked read of someone's server must not keep an ended command alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result.unwrap_or_else(|error| output::fail(&error))
+}
+
+/// Our own log goes to stderr, warnings and up, unless FLYBALL_LOG says otherwise.
+fn init_log() {
+    let filter = EnvFilter::try_from_env("FLYBALL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // The library logs the bodies of failed requests, which hold prompts.
+    let filter = filter.add_directive("async_openai=off".parse().expect("a directive"));
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).with_target(false).init();
+}

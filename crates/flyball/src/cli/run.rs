@@ -1,0 +1,83 @@
+//! `flyball run`: from manifests to a runtime that is watched until its end.
+
+mod banner;
+mod ending;
+mod start;
+mod tell;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::validate::{self, MISTAKE};
+use super::{At, Output};
+use crate::instance::DataDir;
+use crate::manifest::{self, Manifest};
+
+/// Run the agents of a manifest, or of every *.agent file in a directory.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A manifest, or a directory of *.agent files with an optional flyball.yaml
+    path: PathBuf,
+    #[command(flatten)]
+    pub(super) at: At,
+    /// Where the API listens [default: 127.0.0.1:9100, or the next free port]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// What the API asks of those who call it; needed where it listens beyond this machine
+    #[arg(long, value_name = "TOKEN", env = "FLYBALL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// When the run ends by itself [default: as flyball.yaml says, or signal]
+    #[arg(long, value_enum)]
+    until: Option<Until>,
+    /// How to print: json prints every record, one a line
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// When a run ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Until {
+    /// When every mission is over.
+    Mission,
+    /// When it is told to.
+    Signal,
+}
+
+/// Everything that is settled before anything is started.
+struct Plan {
+    manifests: Vec<Manifest>,
+    data: DataDir,
+    listen: Option<String>,
+    token: Option<String>,
+    until: Until,
+    output: Output,
+}
+
+impl Run {
+    pub async fn execute(self, data: Option<PathBuf>) -> Result<ExitCode> {
+        let plan = match self.plan(data) {
+            Ok(plan) => plan,
+            Err(mistakes) => {
+                eprintln!("{mistakes}");
+                return Ok(ExitCode::from(MISTAKE));
+            }
+        };
+        let running = start::start(&plan).await?;
+        let ending = ending::wait(&running, plan.until).await;
+        running.finish(ending, plan.output).await
+    }
+
+    fn plan(self, data: Option<PathBuf>) -> Result<Plan, manifest::ManifestError> {
+        let (manifests, file) = validate::load(&self.path)?;
+        let data = data.or(file.data).unwrap_or_else(|| PathBuf::from(super::DEFAULT_DATA));
+        let until = self.until.unwrap_or(match file.until {
+            manifest::Until::Mission => Until::Mission,
+            manifest::Until::Signal => Until::Signal,
+        });
+        let listen = self.listen.or(file.listen);
+        Ok(Plan { manifests, data: DataDir::new(&data), listen, token: self.token, until, output: self.output })
+    }
+}

@@ -1,0 +1,63 @@
+//! What is said before the first thing happens.
+
+use std::net::SocketAddr;
+
+use owo_colors::OwoColorize;
+
+use super::start::Found;
+use super::{Plan, Until};
+use crate::assemble::is_test_double;
+use crate::cli::output::{self, colour};
+
+pub(super) fn print(plan: &Plan, address: SocketAddr, found: &[Found]) {
+    let names: Vec<&str> = plan.manifests.iter().map(|manifest| manifest.name.as_str()).collect();
+    let title = format!("flyball {}", env!("CARGO_PKG_VERSION"));
+    let title = if colour() { title.bold().to_string() } else { title };
+    output::line(&format!("{title}: {} agent(s): {}", names.len(), names.join(", ")));
+    output::line(&format!("  data {}, API http://{address}, {}", plan.data.path().display(), ends(plan.until)));
+    for model in models(plan) {
+        output::line(&model);
+    }
+    for found in found {
+        recovered(found);
+    }
+    output::line("");
+}
+
+fn ends(until: Until) -> &'static str {
+    match until {
+        Until::Mission => "ends when every mission is over, or with Ctrl-C",
+        Until::Signal => "ends with Ctrl-C",
+    }
+}
+
+/// Each model once, and loudly if it is none.
+fn models(plan: &Plan) -> Vec<String> {
+    let mut models: Vec<&str> = plan.manifests.iter().map(|manifest| manifest.config.model.as_str()).collect();
+    models.sort_unstable();
+    models.dedup();
+    models.into_iter().map(describe).collect()
+}
+
+fn describe(model: &str) -> String {
+    if !is_test_double(model) {
+        return format!("  model {model}");
+    }
+    let what = format!("  model {model}: a TEST DOUBLE that answers from rules in a file; no real model is asked");
+    if colour() { what.yellow().to_string() } else { what }
+}
+
+fn recovered(found: &Found) {
+    if found.records > 0 {
+        output::line(&format!("  found {} journal records in {}", found.records, found.dir.display()));
+    }
+    if let Some(torn) = &found.torn {
+        let (bytes, segment) = (torn.bytes, &torn.segment);
+        output::line(&format!(
+            "  cut {bytes} bytes off {segment}: a batch that was being written when the last run ended, and nobody was told was done"
+        ));
+    }
+    for (process, what) in &found.damaged {
+        output::line(&format!("  {process} will not run: {what}"));
+    }
+}

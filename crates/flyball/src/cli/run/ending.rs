@@ -1,0 +1,154 @@
+//! How a run ends, and the summary of it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use flyball_journal::LifecycleState;
+use flyball_runtime::{Control, ProcessStatus, RuntimeStatus};
+use owo_colors::OwoColorize;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Until;
+use super::start::Running;
+use crate::cli::Output;
+use crate::cli::output::{self, colour};
+
+/// Why a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Every mission is over.
+    Missions,
+    /// Someone asked for it.
+    Signal(&'static str),
+    /// Nothing is alive any more, and nothing will be.
+    NothingLeft,
+}
+
+/// Waits for the end. Missions are looked at whenever a process's status changes.
+pub(super) async fn wait(running: &Running, until: Until) -> Ending {
+    tokio::select! {
+        signal = signalled() => Ending::Signal(signal),
+        ending = all_over(running, until) => ending,
+    }
+}
+
+async fn signalled() -> &'static str {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+async fn all_over(running: &Running, until: Until) -> Ending {
+    let mut watches: Vec<_> = running.runtime.processes().iter().map(flyball_runtime::AgentProcess::watch).collect();
+    loop {
+        let status = running.runtime.status().await;
+        if until == Until::Mission && missions_over(&status) {
+            return Ending::Missions;
+        }
+        // A failed process may be started again by its policy; one that stopped was told to.
+        if status.processes.values().all(|process| process.state == LifecycleState::Stopped) {
+            return Ending::NothingLeft;
+        }
+        let changed = watches.iter_mut().map(|watch| Box::pin(watch.changed()));
+        let _ = futures::future::select_all(changed).await;
+    }
+}
+
+fn missions_over(status: &RuntimeStatus) -> bool {
+    let mut missions = status.processes.values().filter_map(|process| Some((process, mission(process)?))).peekable();
+    missions.peek().is_some()
+        && missions.all(|(process, state)| state != "active" && state != "paused" && !process.state.is_alive())
+}
+
+/// The state of a process's mission, if it has one.
+fn mission(process: &ProcessStatus) -> Option<&str> {
+    process.layers.get("mission")?.get("state").and_then(Value::as_str)
+}
+
+/// What a run came to.
+#[derive(Debug, Serialize)]
+struct Summary {
+    ended_by: String,
+    achieved: Option<bool>,
+    processes: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    state: LifecycleState,
+    reason: String,
+    invocation_count: u64,
+    pending_events: usize,
+    held_runs: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mission: Option<String>,
+}
+
+impl Running {
+    /// Stops everything, sums up, and gives the exit code: 0 unless a mission was to end the run
+    /// and was not achieved.
+    pub async fn finish(self, ending: Ending, output: Output) -> Result<ExitCode> {
+        let runtime = std::sync::Arc::clone(&self.runtime);
+        self.close().await;
+        let summary = sum_up(ending, &runtime.status().await);
+        match output {
+            Output::Human => print(&summary),
+            Output::Json => output::json_line(&summary)?,
+        }
+        Ok(if summary.achieved == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+fn sum_up(ending: Ending, status: &RuntimeStatus) -> Summary {
+    let states: Vec<&str> = status.processes.values().filter_map(mission).collect();
+    let achieved = (ending == Ending::Missions).then(|| states.iter().all(|state| *state == "completed"));
+    let ended_by = match ending {
+        Ending::Missions => "mission",
+        Ending::Signal(signal) => signal,
+        Ending::NothingLeft => "every process has stopped",
+    };
+    let line = |process: &ProcessStatus| Line {
+        name: process.name.clone(),
+        state: process.state,
+        reason: process.reason.clone(),
+        invocation_count: process.invocation_count,
+        pending_events: process.pending_events,
+        held_runs: process.held_runs.len(),
+        mission: mission(process).map(str::to_owned),
+    };
+    Summary { ended_by: ended_by.to_owned(), achieved, processes: status.processes.values().map(line).collect() }
+}
+
+fn print(summary: &Summary) {
+    output::line("");
+    let title = match summary.achieved {
+        Some(true) => "mission achieved".to_owned(),
+        Some(false) => "mission NOT achieved".to_owned(),
+        None => format!("ended by {}", summary.ended_by),
+    };
+    let title = match (colour(), summary.achieved) {
+        (true, Some(true)) => title.green().bold().to_string(),
+        (true, Some(false)) => title.red().bold().to_string(),
+        _ => title,
+    };
+    output::line(&title);
+    for process in &summary.processes {
+        let mission = process.mission.as_ref().map(|state| format!(", mission {state}")).unwrap_or_default();
+        let pending =
+            if process.pending_events > 0 { format!(", {} event(s) waiting", process.pending_events) } else { String::new() };
+        let held = if process.held_runs > 0 { format!(", {} run(s) held", process.held_runs) } else { String::new() };
+        output::line(&format!(
+            "  {:<12} {:<8} {} run(s){mission}{pending}{held}",
+            process.name,
+            process.state.to_string(),
+            process.invocation_count
+        ));
+    }
+}

@@ -1,0 +1,159 @@
+//! Bringing everything up, in the order in which nothing is lost if it fails.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use chrono::Utc;
+use flyball_cluster::{RuntimeTransport, TransportConfig};
+use flyball_core_agent::{Clock, SystemClock};
+use flyball_journal::{Log, Record, Recovery};
+use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts};
+use tokio::sync::broadcast;
+
+use super::tell::Teller;
+use super::{Plan, banner};
+use crate::assemble::{Assembly, Surroundings};
+use crate::cli::Output;
+use crate::instance::{DataDir, Instance};
+use crate::manifest::{JournalBackend, Manifest};
+
+/// A runtime that is up.
+pub(super) struct Running {
+    pub runtime: Arc<AgentRuntime>,
+    pub transport: RuntimeTransport,
+    pub data: DataDir,
+    pub teller: Teller,
+    pub homes: Homes,
+}
+
+/// The API's port where nobody asked for one.
+const DEFAULT_PORT: u16 = 9100;
+
+pub(super) async fn start(plan: &Plan) -> Result<Running> {
+    let mut homes = Homes::default();
+    let main = homes.open_dir(plan.data.journal())?;
+    let mut parts = RuntimeParts::new(main);
+    parts.clock = Arc::new(SystemClock);
+    let surroundings = Surroundings {
+        clock: Arc::clone(&parts.clock) as Arc<dyn Clock>,
+        event_bus: Arc::clone(&parts.event_bus),
+        broker: Arc::clone(&parts.broker),
+    };
+    let runtime = Arc::new(AgentRuntime::new(parts));
+    for manifest in &plan.manifests {
+        let assembly = Assembly::new(manifest, surroundings.clone());
+        let home = homes.of(manifest, &plan.data)?;
+        runtime.add_process_at(&home, assembly.spec(), Arc::new(assembly)).map_err(|error| anyhow!("{error}"))?;
+    }
+    let transport = serve(&runtime, plan).await?;
+    announce(&plan.data, transport.local_addr())?;
+    if plan.output == Output::Human {
+        banner::print(plan, transport.local_addr(), &homes.found);
+    }
+    let teller = Teller::start(homes.watches(), plan.output);
+    let running = Running { runtime, transport, data: plan.data.clone(), teller, homes };
+    let failed = running.runtime.start_all().await;
+    if !failed.is_empty() {
+        return Err(running.give_up(failed).await);
+    }
+    Ok(running)
+}
+
+impl Running {
+    /// Not everything came up: stops what did, and says what did not.
+    async fn give_up(self, failed: Vec<(String, flyball_runtime::ControlError)>) -> anyhow::Error {
+        let what: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
+        self.close().await;
+        anyhow!("{}", what.join("\n       "))
+    }
+
+    /// Stops everything in order.
+    pub async fn close(self) {
+        self.runtime.shutdown().await;
+        self.transport.shutdown().await;
+        self.data.withdraw();
+        self.homes.close().await;
+        self.teller.end().await;
+    }
+}
+
+async fn serve(runtime: &Arc<AgentRuntime>, plan: &Plan) -> Result<RuntimeTransport> {
+    let asked = plan.listen.as_deref();
+    let addr = match asked {
+        Some(listen) => address(listen)?,
+        None => SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+    };
+    let config =
+        TransportConfig { addr, try_next_ports: asked.is_none(), token: plan.token.clone(), ..TransportConfig::default() };
+    let control = Arc::clone(runtime) as Arc<dyn Control>;
+    RuntimeTransport::serve(control, config).await.map_err(|error| anyhow!("{error}"))
+}
+
+fn address(listen: &str) -> Result<SocketAddr> {
+    let mut found =
+        listen.to_socket_addrs().with_context(|| format!("'{listen}' is no address; write HOST:PORT, such as 127.0.0.1:9100"))?;
+    found.next().with_context(|| format!("'{listen}' stands for no address"))
+}
+
+fn announce(data: &DataDir, address: SocketAddr) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    data.announce(&Instance { pid: std::process::id(), address, started_at: Utc::now(), version })
+}
+
+/// The open logs, one per directory, and what they held.
+#[derive(Default)]
+pub(super) struct Homes {
+    by_dir: BTreeMap<PathBuf, JournalHome>,
+    memory: Option<JournalHome>,
+    /// What was found in each, for the operator.
+    pub found: Vec<Found>,
+}
+
+/// What a log held when it was opened.
+pub(super) struct Found {
+    pub dir: PathBuf,
+    pub records: u64,
+    pub torn: Option<flyball_journal::TornTail>,
+    pub damaged: BTreeMap<String, String>,
+}
+
+impl Homes {
+    fn open_dir(&mut self, dir: PathBuf) -> Result<JournalHome> {
+        if let Some(home) = self.by_dir.get(&dir) {
+            return Ok(home.clone());
+        }
+        let opened = Log::open(&dir).with_context(|| format!("opening the journal in {}", dir.display()))?;
+        self.found.push(found(&dir, &opened.1));
+        let home = JournalHome::from(opened);
+        self.by_dir.insert(dir, home.clone());
+        Ok(home)
+    }
+
+    fn of(&mut self, manifest: &Manifest, data: &DataDir) -> Result<JournalHome> {
+        let journal = &manifest.config.journal;
+        match (journal.backend, &journal.path) {
+            (JournalBackend::Memory, _) => match &self.memory {
+                Some(home) => Ok(home.clone()),
+                None => Ok(self.memory.insert(JournalHome::in_memory()?).clone()),
+            },
+            (JournalBackend::File, Some(path)) => self.open_dir(path.clone()),
+            (JournalBackend::File, None) => self.open_dir(data.journal()),
+        }
+    }
+
+    fn watches(&self) -> Vec<broadcast::Receiver<Arc<Record>>> {
+        self.by_dir.values().chain(&self.memory).map(|home| home.log().watch()).collect()
+    }
+
+    async fn close(self) {
+        let logs: Vec<Arc<Log>> = self.by_dir.values().chain(&self.memory).map(|home| Arc::clone(home.log())).collect();
+        let _ = tokio::task::spawn_blocking(move || logs.iter().for_each(|log| log.close())).await;
+    }
+}
+
+fn found(dir: &std::path::Path, recovery: &Recovery) -> Found {
+    Found { dir: dir.to_owned(), records: recovery.last_seq, torn: recovery.torn.clone(), damaged: recovery.damaged.clone() }
+}

@@ -1,0 +1,56 @@
+//! Telling what happens as it happens.
+
+use std::sync::Arc;
+
+use flyball_journal::Record;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+
+use crate::cli::Output;
+use crate::cli::output::{self, colour};
+use crate::story;
+
+/// Prints the records of every log until the logs are closed.
+pub(super) struct Teller {
+    tasks: JoinSet<()>,
+}
+
+impl Teller {
+    pub fn start(watches: Vec<broadcast::Receiver<Arc<Record>>>, output: Output) -> Self {
+        let mut tasks = JoinSet::new();
+        for watch in watches {
+            tasks.spawn(tell(watch, output));
+        }
+        Self { tasks }
+    }
+
+    /// Returns when all that was recorded is told. The logs must be let go of by then.
+    pub async fn end(mut self) {
+        let rest = async { while self.tasks.join_next().await.is_some() {} };
+        // Someone may still hold a log; what is recorded by now is told within a moment.
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(200), rest).await;
+    }
+}
+
+async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output) {
+    loop {
+        match watch.recv().await {
+            Ok(record) => print(&record, output),
+            Err(RecvError::Lagged(missed)) => eprintln!("({missed} records were not shown: see flyball logs)"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn print(record: &Record, output: Output) {
+    match output {
+        // A record is plain data: it cannot fail to be written as JSON.
+        Output::Json => drop(output::json_line(record)),
+        Output::Human => {
+            if let Some(line) = story::tell(record) {
+                output::line(&story::print(record, &line, colour()));
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The data directory of an instance: where the journal lies, and how `ps`, `logs` and the rest
+//! find the runtime that is using it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A data directory.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+/// What a running instance says of itself in its data directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// Its process id.
+    pub pid: u32,
+    /// Where its API listens.
+    pub address: SocketAddr,
+    /// Since when.
+    pub started_at: DateTime<Utc>,
+    /// Its version.
+    pub version: String,
+}
+
+impl DataDir {
+    /// The directory at `path`, which need not be there yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the journal lies unless a manifest says otherwise.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    /// Says who is running here. Replaced as a whole, so that nobody reads half of it.
+    pub fn announce(&self, instance: &Instance) -> Result<()> {
+        fs::create_dir_all(&self.path).with_context(|| format!("making {}", self.path.display()))?;
+        let draft = self.path.join("instance.json.new");
+        fs::write(&draft, serde_json::to_vec_pretty(instance)?).with_context(|| format!("writing {}", draft.display()))?;
+        fs::rename(&draft, self.file()).with_context(|| format!("writing {}", self.file().display()))
+    }
+
+    /// Nobody is running here any more.
+    pub fn withdraw(&self) {
+        // If it stays, whoever reads it finds nobody at the address and says so.
+        let _ = fs::remove_file(self.file());
+    }
+
+    /// Who is running here.
+    pub fn instance(&self) -> Result<Instance> {
+        let file = self.file();
+        let Ok(text) = fs::read(&file) else {
+            let path = self.path.display();
+            bail!(
+                "no runtime is running on {path}: start one with `flyball run DIR --data {path}`, or name its directory with --data"
+            );
+        };
+        serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path.join("instance.json")
+    }
+}

@@ -1,0 +1,223 @@
+//! What wakes an agent.
+
+use std::path::PathBuf;
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::manifest::SecretText;
+use crate::manifest::table::{Key, Kind, Kinds, Section, Span, Word};
+
+/// What wakes an agent. `type` says which of the other fields mean something; a manifest may set
+/// only those, and only those are written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the table below describes every key")]
+pub struct TriggerConfig {
+    #[serde(rename = "type")]
+    pub kind: TriggerKind,
+    pub cron_expression: Option<String>,
+    pub cron_timezone: Option<String>,
+    pub webhook_path: String,
+    pub webhook_port: u16,
+    pub webhook_host: String,
+    pub hmac_secret: Option<SecretText>,
+    pub webhook_max_body_bytes: u64,
+    pub watch_path: Option<PathBuf>,
+    pub watch_patterns: Vec<String>,
+    pub watch_events: Vec<WatchEvent>,
+    pub watch_debounce_seconds: f64,
+    pub watch_recursive: bool,
+    pub watch_backend: WatchBackend,
+    pub watch_poll_interval: f64,
+    pub watch_max_pending_events: u32,
+    pub event_type: Option<String>,
+    pub event_source: Option<String>,
+    pub topic: Option<String>,
+}
+
+/// The five triggers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerKind {
+    /// A schedule.
+    #[default]
+    Cron,
+    /// An HTTP POST.
+    Webhook,
+    /// A change in a directory.
+    FileWatch,
+    /// An event on the bus.
+    Event,
+    /// A message to a topic.
+    Message,
+}
+
+/// What may happen to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "they say what they mean")]
+pub enum WatchEvent {
+    Created,
+    Modified,
+    Deleted,
+    Moved,
+}
+
+/// How a directory is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchBackend {
+    /// By the system where it can, else by looking.
+    #[default]
+    Auto,
+    /// By the system. `watchdog` is an older name for it.
+    #[serde(alias = "watchdog")]
+    Native,
+    /// By looking every `watch_poll_interval` seconds.
+    Polling,
+}
+
+impl TriggerKind {
+    /// As it is written in a manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cron => "cron",
+            Self::Webhook => "webhook",
+            Self::FileWatch => "file_watch",
+            Self::Event => "event",
+            Self::Message => "message",
+        }
+    }
+}
+
+impl Default for TriggerConfig {
+    fn default() -> Self {
+        Self {
+            kind: TriggerKind::Cron,
+            cron_expression: None,
+            cron_timezone: None,
+            webhook_path: "/webhook".into(),
+            webhook_port: 9090,
+            webhook_host: "127.0.0.1".into(),
+            hmac_secret: None,
+            webhook_max_body_bytes: 1_048_576,
+            watch_path: None,
+            watch_patterns: vec!["*".into()],
+            watch_events: vec![WatchEvent::Created, WatchEvent::Modified],
+            watch_debounce_seconds: 0.5,
+            watch_recursive: true,
+            watch_backend: WatchBackend::Auto,
+            watch_poll_interval: 1.0,
+            watch_max_pending_events: 10_000,
+            event_type: None,
+            event_source: None,
+            topic: None,
+        }
+    }
+}
+
+impl Serialize for TriggerConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &self.kind)?;
+        match self.kind {
+            TriggerKind::Cron => {
+                set(&mut map, "cron_expression", self.cron_expression.as_ref())?;
+                set(&mut map, "cron_timezone", self.cron_timezone.as_ref())?;
+            }
+            TriggerKind::Webhook => {
+                map.serialize_entry("webhook_path", &self.webhook_path)?;
+                map.serialize_entry("webhook_port", &self.webhook_port)?;
+                map.serialize_entry("webhook_host", &self.webhook_host)?;
+                set(&mut map, "hmac_secret", self.hmac_secret.as_ref())?;
+                map.serialize_entry("webhook_max_body_bytes", &self.webhook_max_body_bytes)?;
+            }
+            TriggerKind::FileWatch => {
+                set(&mut map, "watch_path", self.watch_path.as_ref())?;
+                map.serialize_entry("watch_patterns", &self.watch_patterns)?;
+                map.serialize_entry("watch_events", &self.watch_events)?;
+                map.serialize_entry("watch_debounce_seconds", &self.watch_debounce_seconds)?;
+                map.serialize_entry("watch_recursive", &self.watch_recursive)?;
+                map.serialize_entry("watch_backend", &self.watch_backend)?;
+                map.serialize_entry("watch_poll_interval", &self.watch_poll_interval)?;
+                map.serialize_entry("watch_max_pending_events", &self.watch_max_pending_events)?;
+            }
+            TriggerKind::Event => {
+                set(&mut map, "event_type", self.event_type.as_ref())?;
+                set(&mut map, "event_source", self.event_source.as_ref())?;
+            }
+            TriggerKind::Message => set(&mut map, "topic", self.topic.as_ref())?,
+        }
+        map.end()
+    }
+}
+
+fn set<M: SerializeMap, T: Serialize>(map: &mut M, key: &str, value: Option<&T>) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(key, value))
+}
+
+const TYPE: Kind =
+    Kind::Choice(&[Word::new("cron"), Word::new("webhook"), Word::new("file_watch"), Word::new("event"), Word::new("message")]);
+const ONLY_GENERIC: &str = "only `generic` is: an HMAC-SHA256 of the body, sent as `sha256=<hex>`";
+const SCHEME: Kind = Kind::Choice(&[
+    Word::new("generic"),
+    Word::refused("github", ONLY_GENERIC),
+    Word::refused("stripe", ONLY_GENERIC),
+    Word::refused("telegram", ONLY_GENERIC),
+]);
+const WATCH_EVENT: Kind = Kind::Choice(&[Word::new("created"), Word::new("modified"), Word::new("deleted"), Word::new("moved")]);
+const BACKEND: Kind = Kind::Choice(&[Word::new("auto"), Word::new("native"), Word::new("watchdog"), Word::new("polling")]);
+/// An hour: a watch that looks less often is a cron trigger. A hundredth: one that looks more often does nothing else.
+const POLL: Kind = Kind::Float(Span { min: 0.01, open: false, max: 3600.0 });
+/// What changes for an hour is no change.
+const DEBOUNCE: Kind = Kind::Float(Span { min: 0.0, open: false, max: 3600.0 });
+/// A gibibyte, since a body is held in memory.
+const BODY: Kind = Kind::Int(1, 1_073_741_824);
+
+pub(in crate::manifest) const TRIGGER: Section = Section {
+    name: "trigger",
+    kinds: Kinds::Trigger,
+    keys: &[
+        Key::new("type", TYPE, "Which trigger it is.").required(),
+        Key::new("cron_expression", Kind::Filled, "Five fields, or six of which the last is seconds.").of("cron").required(),
+        Key::new("cron_timezone", Kind::Filled, "An IANA name such as `Europe/Zurich`; UTC where it is not set.").of("cron"),
+        Key::new("webhook_path", Kind::Filled, "The exact path.").of("webhook").or("/webhook"),
+        Key::new("webhook_port", Kind::Int(1025, 65535), "The port.")
+            .of("webhook")
+            .or("9090")
+            .because("ports up to 1024 need rights that an agent should not have"),
+        Key::new("webhook_host", Kind::Filled, "The address on which is listened.").of("webhook").or("127.0.0.1"),
+        Key::new("hmac_secret", Kind::Secret, "The key with which senders sign. Needed where others than this machine can send.")
+            .of("webhook"),
+        Key::new("signature_scheme", SCHEME, "How senders sign.").of("webhook").or("generic"),
+        Key::new("webhook_max_body_bytes", BODY, "A longer body is answered with 413.").of("webhook").or("1048576"),
+        Key::new("watch_path", Kind::Path, "The directory; it is created where it is missing.").of("file_watch").required(),
+        Key::new("watch_patterns", Kind::List(&Kind::Filled), "Globs, of which one must match the file's name.")
+            .of("file_watch")
+            .or("[\"*\"]"),
+        Key::new("watch_events", Kind::List(&WATCH_EVENT), "What must have happened.").of("file_watch").or("[created, modified]"),
+        Key::new("watch_debounce_seconds", DEBOUNCE, "Changes of one file within so many seconds are one.")
+            .of("file_watch")
+            .or("0.5"),
+        Key::new("watch_recursive", Kind::Bool, "Directories below count too.").of("file_watch").or("true"),
+        Key::new("watch_backend", BACKEND, "How changes are seen. `watchdog` means `native`.").of("file_watch").or("auto"),
+        Key::new("watch_poll_interval", POLL, "Seconds between two looks, where it is `polling`.").of("file_watch").or("1.0"),
+        Key::new("watch_max_pending_events", Kind::Int(1, 1_000_000), "So many changed files may wait.")
+            .of("file_watch")
+            .or("10000"),
+        Key::new("event_type", Kind::Filled, "The event's type; `*` stands for one segment, `>` at the end for all that follow.")
+            .of("event")
+            .required(),
+        Key::new("event_source", Kind::Filled, "Only events of this source.").of("event"),
+        Key::new("topic", Kind::Filled, "A topic; `*` stands for one segment, `>` at the end for all that follow.")
+            .of("message")
+            .required(),
+        Key::refused("filter_expression", "let the instructions say which events to ignore"),
+        Key::refused("trusted", "every payload is shown to the model as data from outside"),
+        Key::refused("custom_config", "only the five types cron, webhook, file_watch, event and message are there"),
+        Key::refused("signature_header", "senders put the signature into `X-Webhook-Signature`"),
+        Key::refused("allowed_sources", "give `hmac_secret`, and let a firewall say who may send"),
+        Key::refused("signature_tolerance", "it belongs to the signature scheme `stripe`, which is not supported either"),
+    ],
+};

@@ -1,0 +1,201 @@
+//! The journal as a story: one line for people out of each record that they care about.
+
+use chrono::{DateTime, Local};
+use flyball_core_agent::text::one_line;
+use flyball_core_agent::{Directive, TriggerEvent};
+use flyball_journal::{Entry, LifecycleState, Record};
+use owo_colors::{AnsiColors, OwoColorize};
+use serde_json::{Map, Value};
+
+/// One line of the story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What kind of thing happened.
+    pub mark: Mark,
+    /// What happened.
+    pub text: String,
+}
+
+/// The kinds, each with a sign and a colour of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Something woke an agent.
+    Woken,
+    /// A tool is called.
+    Call,
+    /// A tool answered.
+    Answer,
+    /// Something good came to its end.
+    Good,
+    /// Something went wrong.
+    Bad,
+    /// Something an operator should look at.
+    Warning,
+    /// The process's own affairs.
+    Life,
+}
+
+impl Mark {
+    fn sign(self) -> (&'static str, AnsiColors) {
+        match self {
+            Self::Woken => ("*", AnsiColors::Magenta),
+            Self::Call => (">", AnsiColors::Cyan),
+            Self::Answer => ("<", AnsiColors::Blue),
+            Self::Good => ("+", AnsiColors::Green),
+            Self::Bad => ("x", AnsiColors::Red),
+            Self::Warning => ("!", AnsiColors::Yellow),
+            Self::Life => (".", AnsiColors::BrightBlack),
+        }
+    }
+}
+
+/// Longer texts are cut, so that a line stays one line; `flyball logs -o json` has all of it.
+const MAX_TEXT: usize = 140;
+
+/// The line for a record; none for those that only the machine needs.
+pub fn tell(record: &Record) -> Option<Line> {
+    let (mark, text) = match &record.entry {
+        Entry::TriggerEvent { event } => (Mark::Woken, woken(event)),
+        Entry::InvocationStart { attempt: 1, .. } | Entry::ModelReply { .. } | Entry::ContextUpdate { .. } => return None,
+        Entry::InvocationStart { attempt, .. } => {
+            (Mark::Life, format!("goes on with the run that was cut off (attempt {attempt})"))
+        }
+        Entry::ToolCall { tool, args, attempt, .. } => (Mark::Call, called(tool, args, *attempt)),
+        Entry::ToolResult { reply, refused: true, .. } => (Mark::Warning, format!("refused: {}", reply.text)),
+        Entry::ToolResult { reply, settled_by, .. } => {
+            (if reply.is_error { Mark::Bad } else { Mark::Answer }, answered(&reply.text, settled_by))
+        }
+        Entry::InvocationHeld { why, .. } => (Mark::Warning, format!("the run is held: {why}")),
+        Entry::InvocationResult { outcome, .. } => match &outcome.directive {
+            Directive::Continue => (Mark::Good, outcome.reply.clone()),
+            Directive::Pause { why, .. } => (Mark::Warning, format!("{} (pauses: {why})", outcome.reply)),
+            Directive::Stop { why } => (Mark::Good, format!("{} (stops: {why})", outcome.reply)),
+        },
+        Entry::Error { error, last: true, .. } => (Mark::Bad, format!("the run failed: {error}")),
+        Entry::Error { error, last: false, .. } => (Mark::Warning, format!("the run failed and is tried again: {error}")),
+        Entry::StateTransition { to_state, reason, .. } => moved(*to_state, reason)?,
+        Entry::Note { layer, body, .. } => noted(layer, body)?,
+        Entry::Recovered { entries_replayed, interrupted, pending_events } => {
+            (Mark::Warning, recovered(*entries_replayed, interrupted.len(), *pending_events))
+        }
+    };
+    Some(Line { mark, text: one_line(&text, MAX_TEXT) })
+}
+
+/// The line as it is printed: time, process, sign, text.
+pub fn print(record: &Record, line: &Line, colour: bool) -> String {
+    let time = clock_time(record.at.with_timezone(&Local));
+    let (sign, sign_colour) = line.mark.sign();
+    if !colour {
+        return format!("{time} {:<12} {sign} {}", record.process, line.text);
+    }
+    let name = format!("{:<12}", record.process);
+    let name = name.color(process_colour(&record.process));
+    let sign = sign.color(sign_colour);
+    let text = match line.mark {
+        Mark::Life => line.text.dimmed().to_string(),
+        Mark::Bad => line.text.red().to_string(),
+        Mark::Warning => line.text.yellow().to_string(),
+        Mark::Good => line.text.green().to_string(),
+        Mark::Woken | Mark::Call | Mark::Answer => line.text.clone(),
+    };
+    format!("{} {name} {sign} {text}", time.dimmed())
+}
+
+fn clock_time(at: DateTime<Local>) -> String {
+    at.format("%H:%M:%S%.3f").to_string()
+}
+
+/// The same process has the same colour every time.
+fn process_colour(name: &str) -> AnsiColors {
+    const COLOURS: [AnsiColors; 6] = [
+        AnsiColors::BrightCyan,
+        AnsiColors::BrightMagenta,
+        AnsiColors::BrightYellow,
+        AnsiColors::BrightBlue,
+        AnsiColors::BrightGreen,
+        AnsiColors::BrightRed,
+    ];
+    let sum: usize = name.bytes().map(usize::from).sum();
+    COLOURS[sum % COLOURS.len()]
+}
+
+fn woken(event: &TriggerEvent) -> String {
+    let payload = &event.payload;
+    let said = |key: &str| payload.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    match event.trigger_type.as_str() {
+        "cron" => format!("woken by cron {} ({})", said("cron_expression"), said("scheduled_time")),
+        "file_watch" => format!("woken by file_watch: {} {}", said("filename"), said("event_type")),
+        "event" => format!("woken by event {} from {}: {}", said("event_type"), said("source"), payload["data"]),
+        "message" => format!("woken by message {} from {}: {}", said("topic"), said("sender"), payload["content"]),
+        other => format!("woken by {other}: {payload}"),
+    }
+}
+
+fn called(tool: &str, args: &Map<String, Value>, attempt: u32) -> String {
+    let args: Vec<String> = args.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let again = if attempt > 1 { format!(" (attempt {attempt}, same key)") } else { String::new() };
+    format!("{tool} {}{again}", args.join(" "))
+}
+
+fn answered(text: &str, settled_by: &Option<String>) -> String {
+    match settled_by {
+        None => text.to_owned(),
+        Some(by) => format!("it had happened before the cut, says {by}: {text}"),
+    }
+}
+
+fn moved(to: LifecycleState, reason: &str) -> Option<(Mark, String)> {
+    match to {
+        // Between two runs these say nothing that the runs do not.
+        LifecycleState::Running | LifecycleState::Awaiting | LifecycleState::Created => None,
+        LifecycleState::Starting => Some((Mark::Life, reason.to_owned())),
+        LifecycleState::Suspended => Some((Mark::Warning, format!("suspended: {reason}"))),
+        LifecycleState::Failed => Some((Mark::Bad, format!("failed: {reason}"))),
+        LifecycleState::Stopping | LifecycleState::Stopped => Some((Mark::Life, format!("{to}: {reason}"))),
+    }
+}
+
+fn noted(layer: &str, body: &Value) -> Option<(Mark, String)> {
+    let said = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    match layer {
+        "mission" => mission(said("event"), body),
+        "budget" => match said("event") {
+            "exceeded" => Some((Mark::Bad, format!("over its budget: {}", said("limit")))),
+            "warning" => Some((Mark::Warning, format!("budget: {} of {} used for {}", body["used"], body["max"], said("limit")))),
+            _ => None,
+        },
+        "health" => Some((Mark::Warning, format!("health: {}{}", said("anomaly"), rest(body, &["anomaly", "call", "calls"])))),
+        "secrets" => match said("action") {
+            "access" => Some((Mark::Life, format!("secret '{}' goes to {}", said("secret"), said("tool")))),
+            action => Some((Mark::Life, format!("secrets: {action} {}", said("secret")))),
+        },
+        other => Some((Mark::Warning, format!("{other}:{}", rest(body, &[])))),
+    }
+}
+
+fn mission(event: &str, body: &Value) -> Option<(Mark, String)> {
+    let said = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    Some(match event {
+        "ran" => return None,
+        "started" => (Mark::Life, format!("mission begins: {}", said("objective"))),
+        "evaluated" => {
+            let verdict = if body["achieved"] == Value::Bool(true) { "achieved" } else { "not achieved" };
+            (Mark::Answer, format!("the judge says {verdict} (confidence {}): {}", body["confidence"], said("reasoning")))
+        }
+        "completed" => (Mark::Good, format!("mission completed: {}", said("reason"))),
+        "failed" => (Mark::Bad, format!("mission failed: {}", said("reason"))),
+        "no_verdict" => (Mark::Warning, format!("the judge gave no verdict: {}", said("why"))),
+        other => (Mark::Warning, format!("mission {other}{}", rest(body, &["event"]))),
+    })
+}
+
+fn rest(body: &Value, without: &[&str]) -> String {
+    let Value::Object(map) = body else { return format!(" {body}") };
+    let parts = map.iter().filter(|(key, value)| !without.contains(&key.as_str()) && !value.is_null());
+    parts.map(|(key, value)| format!(" {key}={value}")).collect()
+}
+
+fn recovered(entries: u64, interrupted: usize, pending: u64) -> String {
+    format!("recovered from {entries} records: {interrupted} run(s) had been cut off, {pending} event(s) were waiting")
+}
