@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use flyball_core_agent::ManualClock;
 use flyball_triggers::{Cron, CronConfig, CronTrigger, Error, Offer, Receipt, Refusal, Sink, Trigger};
 use tokio::sync::mpsc;
@@ -92,6 +92,8 @@ fn a_skipped_hour_fires_once_after_it_and_a_repeated_hour_once() {
         ("Europe/Berlin", "0,15,30 2 * * *", "2026-03-28T12:00:00Z", ["2026-03-29T03:00:00+02:00", "2026-03-30T02:00:00+02:00"]),
         ("Europe/Berlin", "30 2 * * *", "2026-10-24T12:00:00Z", ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]),
         ("Europe/Berlin", "0,30 2 * * *", "2026-10-25T00:15:00Z", ["2026-10-25T02:30:00+02:00", "2026-10-26T02:00:00+01:00"]),
+        // From within the second pass: what fired in the first does not fire again.
+        ("Europe/Berlin", "0,30 2 * * *", "2026-10-25T01:15:00Z", ["2026-10-26T02:00:00+01:00", "2026-10-26T02:30:00+01:00"]),
         ("America/New_York", "30 2 * * *", "2026-03-07T12:00:00Z", ["2026-03-08T03:00:00-04:00", "2026-03-09T02:30:00-04:00"]),
         ("America/New_York", "30 1 * * *", "2026-10-31T12:00:00Z", ["2026-11-01T01:30:00-04:00", "2026-11-02T01:30:00-05:00"]),
         // The clock moves by half an hour.
@@ -123,6 +125,32 @@ fn a_schedule_for_every_hour_goes_on_evenly_when_the_clock_is_changed() {
             let next = cron.next_after(last).unwrap().to_utc();
             assert_eq!(next - last, chrono::TimeDelta::minutes(30), "{zone} after {last}");
             last = next;
+        }
+    }
+}
+
+#[test]
+fn a_schedule_for_every_hour_fires_whenever_the_wall_shows_it() {
+    let cases = [
+        ("0,20 * * * *", [0, 20], "Australia/Lord_Howe", "2026-04-04T12:00:00Z"),
+        ("0,20 * * * *", [0, 20], "Australia/Lord_Howe", "2026-10-03T12:00:00Z"),
+        ("15,45 * * * *", [15, 45], "Europe/Berlin", "2026-10-24T22:00:00Z"),
+        ("15,45 * * * *", [15, 45], "Africa/Cairo", "2026-10-29T18:00:00Z"),
+        // The last hour of the 29th comes twice, and the schedule is over after it.
+        ("15,45 * 29 10 *", [15, 45], "Africa/Cairo", "2026-10-29T18:00:00Z"),
+    ];
+    for (expression, minutes, zone, from) in cases {
+        let cron = Cron::parse(expression, Some(zone)).unwrap();
+        let tz: chrono_tz::Tz = zone.parse().unwrap();
+        let shows = |instant: DateTime<Utc>| {
+            let wall = instant.with_timezone(&tz);
+            minutes.contains(&wall.minute()) && (!expression.contains("29") || wall.day() == 29)
+        };
+        let mut walked = (1..24 * 60).map(|minute| at(from) + chrono::TimeDelta::minutes(minute)).filter(|at| shows(*at));
+        let mut last = at(from);
+        for expected in walked.by_ref() {
+            last = cron.next_after(last).unwrap().to_utc();
+            assert_eq!(last, expected, "{zone} {expression}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flyball_core_agent::{Clock, TriggerEvent};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ impl Door {
         if !plain {
             return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read"));
         }
-        let body = self.read(&parts, body).await?;
+        let body = self.read(body).await?;
         let verified = match &self.config.hmac_secret {
             None => false,
             Some(secret) => {
@@ -92,11 +92,11 @@ impl Door {
         Err(refusal)
     }
 
-    async fn read(&self, parts: &Parts, body: Incoming) -> Result<Bytes, Box<Answer>> {
+    async fn read(&self, body: Incoming) -> Result<Bytes, Box<Answer>> {
         let max = self.config.webhook_max_body_bytes;
         let too_large = || refused(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have {max} bytes"));
-        let announced = body.size_hint().lower();
-        if parts.headers.contains_key(CONTENT_LENGTH) && announced > max as u64 {
+        // What announces itself as too large is not read at all.
+        if body.size_hint().lower() > max as u64 {
             return Err(too_large());
         }
         match tokio::time::timeout(BODY_WITHIN, Limited::new(body, max).collect()).await {
