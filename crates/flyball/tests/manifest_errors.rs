@@ -92,7 +92,7 @@ fn good_manifests_are_read_and_written_ones_are_read_again() {
 }
 
 #[test]
-fn a_manifest_says_what_the_seed_says() {
+fn the_settings_of_a_manifest_arrive_as_they_are_written() {
     let path = files("good", "agent").into_iter().find(|path| path.ends_with("responder.agent")).unwrap();
     let ProcessConfig { servers, restart_policy, mission, secrets, triggers, .. } = load_manifest(&path, &env).unwrap().config;
     assert_eq!(servers["pipeline"].transport, Some(Transport::StreamableHttp));
