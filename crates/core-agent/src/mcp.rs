@@ -13,10 +13,12 @@ mod error;
 mod health;
 mod http;
 mod link;
+mod listener;
 mod reply;
 mod session;
 mod spec;
 mod stderr;
+mod why;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The MCP toolbox against a real server with bad manners, over stdio and HTTP.
 #![cfg(all(feature = "mcp", unix))]
+#![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
 mod support;
 

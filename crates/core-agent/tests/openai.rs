@@ -1,5 +1,6 @@
 //! The OpenAI model against a real HTTP server that checks requests strictly.
 #![cfg(all(feature = "openai", feature = "scripted", feature = "testing"))]
+#![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

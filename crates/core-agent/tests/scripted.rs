@@ -1,5 +1,6 @@
 //! The scripted model: what its rules match, what they answer, and how it refuses a bad script.
 #![cfg(feature = "scripted")]
+#![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
 use chrono::DateTime;
 use flyball_core_agent::scripted::{Error, ScriptedModel};

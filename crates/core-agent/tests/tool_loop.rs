@@ -1,4 +1,5 @@
 //! The stock loop: order of calls and results, its ends, and what it answers in a tool's place.
+#![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,22 +1,21 @@
 //! One connection, and one call on it.
 
-use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rmcp::RoleClient;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, ErrorCode, Implementation,
-    MetaObject, PingRequest, ProtocolVersion, RequestMetaObject, ServerResult,
+    CallToolRequest, CallToolRequestParams, ClientRequest, ErrorCode, MetaObject, PingRequest, RequestMetaObject, ServerResult,
 };
-use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RequestHandle, RunningService, ServiceError, serve_client};
-use rmcp::transport::streamable_http_client::StreamableHttpError;
-use rmcp::{ClientHandler, RoleClient};
+use rmcp::service::{Peer, PeerRequestOptions, RequestHandle, RunningService, ServiceError, serve_client};
 
 use super::config::{McpConfig, McpTransport};
 use super::error::Error;
 use super::health::Health;
-use super::link::{Link, LinkError, SentMark};
+use super::link::{Link, SentMark};
+use super::listener::Listener;
 use super::stderr::Stderr;
+use super::why::{Refusal, cause, refusal};
 use super::{IDEMPOTENCY_KEY, child, http, reply, spec};
 use crate::{ToolCall, ToolReply, ToolSpec};
 
@@ -175,23 +174,6 @@ impl Drop for Pending {
     }
 }
 
-/// What the server tells us without being asked.
-struct Listener {
-    health: Arc<Health>,
-}
-
-impl ClientHandler for Listener {
-    fn get_info(&self) -> ClientConfig {
-        let us = Implementation::new("flyball", env!("CARGO_PKG_VERSION"));
-        // The newest version with the greeting that we use.
-        ClientConfig::new(ClientCapabilities::default(), us).with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
-    }
-
-    async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
-        self.health.note_tools_changed();
-    }
-}
-
 fn request(call: &ToolCall, mark: &SentMark) -> ClientRequest {
     let params = CallToolRequestParams::new(call.name.clone()).with_arguments(call.args.clone());
     let mut request = CallToolRequest::new(params);
@@ -203,45 +185,6 @@ fn key(call: &ToolCall) -> PeerRequestOptions {
     let mut meta = MetaObject::new();
     meta.0.insert(IDEMPOTENCY_KEY.to_owned(), call.idempotency_key().into());
     PeerRequestOptions::no_options().with_meta(RequestMetaObject(meta))
-}
-
-/// Why a request that went out was certainly not acted on.
-enum Refusal {
-    /// Nobody was there, or nobody who knew the session.
-    NotReached,
-    /// The server wants other credentials.
-    NotLetIn,
-}
-
-fn refusal(error: &ServiceError) -> Option<Refusal> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(http) = error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
-            match http {
-                StreamableHttpError::SessionExpired => return Some(Refusal::NotReached),
-                StreamableHttpError::Client(error) if error.is_connect() => return Some(Refusal::NotReached),
-                StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_) => {
-                    return Some(Refusal::NotLetIn);
-                }
-                _ => {}
-            }
-        }
-        // The link's errors show what they wrap in place of themselves, so it must be looked into by hand.
-        next = match error.downcast_ref::<LinkError>() {
-            Some(LinkError::Transport(inner)) => Some(inner.as_ref()),
-            _ => error.source(),
-        };
-    }
-    None
-}
-
-/// The innermost cause: outer ones repeat it, or show the address with what may be secret in it.
-fn cause(error: &(dyn StdError + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(next) = innermost.source() {
-        innermost = next;
-    }
-    crate::text::one_line(&innermost.to_string(), 300)
 }
 
 async fn with_last_words(message: String, stderr: Option<Stderr>) -> String {
