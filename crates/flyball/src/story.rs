@@ -148,11 +148,11 @@ fn answered(text: &str, settled_by: &Option<String>) -> String {
 fn moved(to: LifecycleState, reason: &str) -> Option<(Mark, String)> {
     match to {
         // Between two runs these say nothing that the runs do not.
-        LifecycleState::Running | LifecycleState::Awaiting | LifecycleState::Created => None,
+        LifecycleState::Running | LifecycleState::Awaiting | LifecycleState::Created | LifecycleState::Stopping => None,
         LifecycleState::Starting => Some((Mark::Life, reason.to_owned())),
         LifecycleState::Suspended => Some((Mark::Warning, format!("suspended: {reason}"))),
         LifecycleState::Failed => Some((Mark::Bad, format!("failed: {reason}"))),
-        LifecycleState::Stopping | LifecycleState::Stopped => Some((Mark::Life, format!("{to}: {reason}"))),
+        LifecycleState::Stopped => Some((Mark::Life, format!("stopped: {reason}"))),
     }
 }
 

@@ -91,12 +91,22 @@ struct Line {
     mission: Option<String>,
 }
 
+/// The exit code of a run that was not given the time to end in order.
+const IMPATIENT: u8 = 130;
+
 impl Running {
     /// Stops everything, sums up, and gives the exit code: 0 unless a mission was to end the run
     /// and was not achieved.
     pub async fn finish(self, ending: Ending, output: Output) -> Result<ExitCode> {
         let runtime = std::sync::Arc::clone(&self.runtime);
-        self.close().await;
+        tokio::select! {
+            () = self.close() => {}
+            signal = signalled() => {
+                // As by a crash: the next start goes on from what is recorded.
+                eprintln!("a second {signal}: leaving at once; what was under way goes on at the next start");
+                return Ok(ExitCode::from(IMPATIENT));
+            }
+        }
         let summary = sum_up(ending, &runtime.status().await);
         match output {
             Output::Human => print(&summary),
