@@ -1,12 +1,17 @@
 //! An MCP server with bad manners on demand, for the tests of the MCP toolbox.
 //!
-//! `mcp_test_server stdio`, or `mcp_test_server http PORT`.
+//! `mcp_test_server stdio`, or `mcp_test_server http PORT`; over HTTP it wants the bearer token in the
+//! variable TOKEN where that is set.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, ListToolsResult, PaginatedRequestParams,
@@ -101,7 +106,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let server = Server::default();
             let manager = Arc::new(LocalSessionManager::default());
             let service = StreamableHttpService::new(move || Ok(server.clone()), manager, StreamableHttpServerConfig::default());
-            let router = axum::Router::new().nest_service("/mcp", service);
+            let router = axum::Router::new().nest_service("/mcp", service).layer(axum::middleware::from_fn(guard));
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", port.parse::<u16>()?)).await?;
             axum::serve(listener, router).await?;
         }
@@ -111,6 +116,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Lets in who knows the token.
+async fn guard(request: Request, next: Next) -> Response {
+    let given = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    match std::env::var("TOKEN") {
+        Ok(token) if given != Some(&format!("Bearer {token}")) => {
+            (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer realm=\"tests\"")]).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }
 
 fn tool(name: &'static str, description: &'static str) -> Tool {
