@@ -19,5 +19,5 @@ pub use journal::{Journal, MemoryJournal};
 pub use lifecycle::{InvalidTransition, LifecycleState};
 pub use log::{DEFAULT_SEGMENT_BYTES, Log, Recovery, TornTail, read};
 pub use replay::Replay;
-pub use storage::{FileStorage, MemoryStorage, SegmentFile, Storage};
+pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};
 pub use tape::Tape;

@@ -123,19 +123,24 @@ fn trim(storage: &dyn Storage, recovery: &Recovery) -> Result<(), Error> {
         storage.cut(&torn.segment, torn.offset).map_err(|error| failed(&torn.segment, error))?;
         // Whatever follows the torn line was never committed either.
         for name in names.split_off(names.iter().position(|name| *name > torn.segment).unwrap_or(names.len())) {
-            storage.remove(&name).map_err(|error| failed(&name, error))?;
+            remove(storage, &name).map_err(|error| failed(&name, error))?;
         }
     }
     let Some(last) = names.last() else { return Ok(()) };
     let bytes = storage.read(last).map_err(|error| failed(last, error))?;
     let used = bytes.iter().rposition(|byte| *byte != b'\n').map_or(0, |end| end as u64 + 2);
     if used == 0 {
-        return storage.remove(last).map_err(|error| failed(last, error));
+        return remove(storage, last).map_err(|error| failed(last, error));
     }
     if used < bytes.len() as u64 {
         storage.cut(last, used).map_err(|error| failed(last, error))?;
     }
     Ok(())
+}
+
+fn remove(storage: &dyn Storage, name: &str) -> std::io::Result<()> {
+    storage.remove(name)?;
+    storage.sync_names()
 }
 
 fn closed() -> Error {

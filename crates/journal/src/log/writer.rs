@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::line::{self, Commit, GENESIS};
 use super::recover::{Head, io_error};
-use crate::storage::{SegmentFile, Storage};
+use crate::storage::{SegmentFile, Storage, create_segment};
 use crate::{Entry, Error, Record};
 
 /// What a process wants appended.
@@ -159,7 +159,8 @@ impl Writer {
         }
         let name = format!("{:020}{}", self.next_seq, crate::storage::SUFFIX);
         let len = self.segment_bytes.max(needed);
-        let file = self.storage.create(&name, len).map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
+        let file =
+            create_segment(&*self.storage, &name, len).map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
         self.segment = Some(Segment { name, file, used: 0, len });
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Segments as files of a folder.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{SegmentFile, Storage};
+use super::{SUFFIX, SegmentFile, Storage};
 
 /// A folder on a disk.
 #[derive(Debug)]
@@ -13,18 +13,16 @@ pub struct FileStorage {
     dir: PathBuf,
 }
 
-/// How segments' names end.
-pub(crate) const SUFFIX: &str = ".jsonl";
-
 impl FileStorage {
-    /// The folder `dir`, made if it is not there.
+    /// The folder `dir`, made if it is not there, durably.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        if !dir.is_dir() {
+            fs::create_dir_all(dir)?;
+            if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+        }
         Ok(Self { dir: dir.to_owned() })
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
     }
 }
 
@@ -49,34 +47,28 @@ impl Storage for FileStorage {
         fs::read(self.dir.join(name))
     }
 
-    fn create(&self, name: &str, len: u64) -> io::Result<Box<dyn SegmentFile>> {
-        // Written under another name first: a crash leaves a whole segment or none.
-        let draft = self.dir.join(format!("{name}.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft)?;
-        // Newlines, and written rather than reserved: a file that does not grow syncs twice as
-        // fast, and blank lines keep a segment valid for whoever reads it while it is written.
-        let blank = [b'\n'; 64 * 1024];
-        let mut left = len;
-        while left > 0 {
-            let part = left.min(blank.len() as u64);
-            file.write_all(&blank[..part as usize])?;
-            left -= part;
-        }
-        file.sync_all()?;
-        fs::rename(&draft, self.dir.join(name))?;
-        self.sync_dir()?;
+    fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
+        let path = self.dir.join(name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         Ok(Box::new(OpenFile { file }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.dir.join(from), self.dir.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.dir.join(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.dir.join(name))?;
         file.set_len(len)?;
         file.sync_all()
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.dir.join(name))?;
-        self.sync_dir()
     }
 }
 

@@ -1,39 +1,181 @@
-//! Segments that live in memory, for `backend: memory` and for tests.
+//! A disk in memory, which can do what disks do: forget what was not synced, tear a write, fail,
+//! run full, and go bad. For `backend: memory` and for tests.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{SegmentFile, Storage};
-
-type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+use super::{SUFFIX, SegmentFile, Storage};
 
 /// A folder in memory. Clones share it, so a test can open a log again over what was written.
 #[derive(Debug, Clone)]
 pub struct MemoryStorage {
     path: PathBuf,
-    files: Files,
+    disk: Arc<Mutex<Disk>>,
+}
+
+/// What goes wrong, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The n-th operation that changes or syncs something fails, from 0.
+    FailOperation(u64),
+    /// Every one from the n-th on fails.
+    FailFrom(u64),
+    /// The n-th operation, if it is a write, writes only half and fails.
+    TearOperation(u64),
+    /// The files may hold this many bytes together.
+    Capacity(u64),
+}
+
+/// Something that a power cut may lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsynced {
+    /// Bytes written to a file.
+    Write,
+    /// A file's new name, or its removal.
+    Name,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Disk {
+    /// What every file holds, by a number that outlives its names: as whoever reads it sees it.
+    files: BTreeMap<u64, File>,
+    /// The names as they are seen, and as they are durable.
+    names: BTreeMap<String, u64>,
+    durable_names: BTreeMap<String, u64>,
+    name_changes: Vec<NameChange>,
+    next_file: u64,
+    operations: u64,
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct File {
+    seen: Vec<u8>,
+    durable: Vec<u8>,
+    writes: Vec<(u64, Vec<u8>)>,
+}
+
+#[derive(Debug, Clone)]
+enum NameChange {
+    Put(String, u64),
+    Move(String, String),
+    Remove(String),
 }
 
 impl Default for MemoryStorage {
     fn default() -> Self {
-        Self { path: PathBuf::from("(memory)"), files: Files::default() }
+        Self { path: PathBuf::from("(memory)"), disk: Arc::default() }
     }
 }
 
 impl MemoryStorage {
-    /// Changes a segment's bytes behind the log's back, as a fault would.
+    /// Lets things go wrong from now on, in place of what did before.
+    pub fn set_faults(&self, faults: &[Fault]) {
+        self.lock().faults = faults.to_vec();
+    }
+
+    /// How many operations that change or sync something there were.
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// Changes a file's bytes behind the log's back, as a bad disk would.
     pub fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(bytes) = lock(&self.files).get_mut(name) {
-            change(bytes);
+        let mut disk = self.lock();
+        if let Some(file) = disk.names.get(name).copied().and_then(|number| disk.files.get_mut(&number)) {
+            change(&mut file.seen);
+            file.durable.clone_from(&file.seen);
+            file.writes.clear();
         }
     }
 
-    /// A copy that goes its own way from here on.
+    /// What a process finds after the last one was killed: everything that was written.
     pub fn fork(&self) -> Self {
-        let files = lock(&self.files).clone();
-        Self { path: self.path.clone(), files: Arc::new(Mutex::new(files)) }
+        let mut disk = self.lock().clone();
+        disk.faults.clear();
+        Self { path: self.path.clone(), disk: Arc::new(Mutex::new(disk)) }
+    }
+
+    /// What was written or renamed and is not synced, in order.
+    pub fn unsynced(&self) -> Vec<Unsynced> {
+        let disk = self.lock();
+        let writes = disk.files.values().flat_map(|file| &file.writes).map(|_| Unsynced::Write);
+        writes.chain(disk.name_changes.iter().map(|_| Unsynced::Name)).collect()
+    }
+
+    /// What a machine finds after a power cut: what was synced, and of what was not, those that
+    /// `kept` says of their place in [`unsynced`](MemoryStorage::unsynced).
+    pub fn power_cut(&self, mut kept: impl FnMut(usize) -> bool) -> Self {
+        let mut disk = self.lock().clone();
+        let mut index = 0;
+        let mut keep = || {
+            index += 1;
+            kept(index - 1)
+        };
+        for file in disk.files.values_mut() {
+            for (offset, bytes) in std::mem::take(&mut file.writes) {
+                if keep() {
+                    put(&mut file.durable, offset, &bytes);
+                }
+            }
+            file.seen.clone_from(&file.durable);
+        }
+        let mut names = disk.durable_names.clone();
+        for change in std::mem::take(&mut disk.name_changes) {
+            if keep() {
+                apply(&mut names, &change);
+            }
+        }
+        disk.names.clone_from(&names);
+        disk.durable_names = names;
+        disk.faults.clear();
+        Self { path: self.path.clone(), disk: Arc::new(Mutex::new(disk)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().expect("no holder of the disk panics")
+    }
+}
+
+/// What the faults make of an operation.
+enum Verdict {
+    Do,
+    Tear,
+}
+
+impl Disk {
+    /// Counts an operation that adds `growth` bytes, and says whether it works.
+    fn operate(&mut self, growth: u64) -> io::Result<Verdict> {
+        let this = self.operations;
+        self.operations += 1;
+        let used: u64 = self.files.values().map(|file| file.seen.len() as u64).sum();
+        for fault in &self.faults {
+            match *fault {
+                Fault::FailOperation(n) if n == this => return Err(io::Error::other("simulated failure")),
+                Fault::FailFrom(n) if n <= this => return Err(io::Error::other("simulated failure")),
+                Fault::TearOperation(n) if n == this => return Ok(Verdict::Tear),
+                Fault::Capacity(bytes) if used + growth > bytes => return Err(io::ErrorKind::StorageFull.into()),
+                _ => {}
+            }
+        }
+        Ok(Verdict::Do)
+    }
+
+    fn file(&mut self, name: &str) -> io::Result<&mut File> {
+        let number = *self.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        self.files.get_mut(&number).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn rename(&mut self, change: NameChange) -> io::Result<()> {
+        self.operate(0)?;
+        apply(&mut self.names, &change);
+        self.name_changes.push(change);
+        // A file without a name is gone for whoever looks, and its room is free.
+        let (named, durable) = (&self.names, &self.durable_names);
+        self.files.retain(|number, _| named.values().chain(durable.values()).any(|known| known == number));
+        Ok(())
     }
 }
 
@@ -43,49 +185,105 @@ impl Storage for MemoryStorage {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(lock(&self.files).keys().cloned().collect())
+        Ok(self.lock().names.keys().filter(|name| name.ends_with(SUFFIX)).cloned().collect())
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        lock(&self.files).get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        Ok(self.lock().file(name)?.seen.clone())
     }
 
-    fn create(&self, name: &str, _len: u64) -> io::Result<Box<dyn SegmentFile>> {
-        lock(&self.files).insert(name.to_owned(), Vec::new());
-        Ok(Box::new(OpenFile { name: name.to_owned(), files: Arc::clone(&self.files) }))
+    fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
+        let mut disk = self.lock();
+        let number = disk.next_file;
+        disk.next_file += 1;
+        disk.files.insert(number, File::default());
+        disk.rename(NameChange::Put(name.to_owned(), number))?;
+        Ok(Box::new(OpenFile { number, disk: Arc::clone(&self.disk) }))
     }
 
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.damage(name, |bytes| bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX)));
-        Ok(())
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = self.lock();
+        disk.file(from)?;
+        disk.rename(NameChange::Move(from.to_owned(), to.to_owned()))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        lock(&self.files).remove(name);
+        let mut disk = self.lock();
+        disk.file(name)?;
+        disk.rename(NameChange::Remove(name.to_owned()))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        let mut disk = self.lock();
+        disk.operate(0)?;
+        disk.durable_names = disk.names.clone();
+        disk.name_changes.clear();
+        Ok(())
+    }
+
+    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        let mut disk = self.lock();
+        disk.operate(0)?;
+        let file = disk.file(name)?;
+        file.seen.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        file.durable.clone_from(&file.seen);
+        file.writes.clear();
         Ok(())
     }
 }
 
 struct OpenFile {
-    name: String,
-    files: Files,
+    number: u64,
+    disk: Arc<Mutex<Disk>>,
+}
+
+impl OpenFile {
+    fn with<T>(&self, work: impl FnOnce(&mut Disk, u64) -> io::Result<T>) -> io::Result<T> {
+        work(&mut self.disk.lock().expect("no holder of the disk panics"), self.number)
+    }
 }
 
 impl SegmentFile for OpenFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut files = lock(&self.files);
-        let file = files.entry(self.name.clone()).or_default();
-        let start = usize::try_from(offset).map_err(io::Error::other)?;
-        file.resize(file.len().max(start + bytes.len()), b'\n');
-        file[start..start + bytes.len()].copy_from_slice(bytes);
-        Ok(())
+        self.with(|disk, number| {
+            let len = disk.files.get(&number).map_or(0, |file| file.seen.len() as u64);
+            let verdict = disk.operate((offset + bytes.len() as u64).saturating_sub(len))?;
+            let file = disk.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
+            let bytes = if matches!(verdict, Verdict::Tear) { &bytes[..bytes.len() / 2] } else { bytes };
+            put(&mut file.seen, offset, bytes);
+            file.writes.push((offset, bytes.to_vec()));
+            if matches!(verdict, Verdict::Tear) { Err(io::Error::other("simulated short write")) } else { Ok(()) }
+        })
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        Ok(())
+        self.with(|disk, number| {
+            disk.operate(0)?;
+            let file = disk.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
+            file.durable.clone_from(&file.seen);
+            file.writes.clear();
+            Ok(())
+        })
     }
 }
 
-fn lock(files: &Files) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
-    files.lock().expect("no holder of the files panics")
+fn put(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    if file.len() < start + bytes.len() {
+        // What lies between the end and a later write reads as zeros, as on a real disk.
+        file.resize(start + bytes.len(), 0);
+    }
+    file[start..start + bytes.len()].copy_from_slice(bytes);
+}
+
+fn apply(names: &mut BTreeMap<String, u64>, change: &NameChange) {
+    match change {
+        NameChange::Put(name, number) => drop(names.insert(name.clone(), *number)),
+        NameChange::Move(from, to) => {
+            if let Some(number) = names.remove(from) {
+                names.insert(to.clone(), number);
+            }
+        }
+        NameChange::Remove(name) => drop(names.remove(name)),
+    }
 }

@@ -7,8 +7,13 @@ use std::io;
 use std::path::Path;
 
 pub use file::FileStorage;
-pub(crate) use file::SUFFIX;
-pub use memory::MemoryStorage;
+pub use memory::{Fault, MemoryStorage, Unsynced};
+
+/// How segments' names end.
+pub(crate) const SUFFIX: &str = ".jsonl";
+
+/// How a segment's name ends while it is being made.
+const DRAFT: &str = ".new";
 
 /// A folder of segments.
 ///
@@ -20,21 +25,26 @@ pub trait Storage: Send + Sync {
     /// The names of all segments, in the order of their first records.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// A segment's bytes.
+    /// A file's bytes.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
 
-    /// Makes a segment of `len` bytes, all of them newlines, in place of any of that name. When it
-    /// returns, segment and name are durable.
-    fn create(&self, name: &str, len: u64) -> io::Result<Box<dyn SegmentFile>>;
+    /// An empty file of that name, in place of any there was.
+    fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>>;
 
-    /// Shortens a segment to its first `len` bytes, durably.
-    fn cut(&self, name: &str, len: u64) -> io::Result<()>;
+    /// Gives a file another name, in place of any file that had it. Durable after [`sync_names`](Storage::sync_names).
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a segment, durably.
+    /// Removes a file. Durable after [`sync_names`](Storage::sync_names).
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Returns when every file's being there, under its name, is durable.
+    fn sync_names(&self) -> io::Result<()>;
+
+    /// Shortens a file to its first `len` bytes, durably.
+    fn cut(&self, name: &str, len: u64) -> io::Result<()>;
 }
 
-/// A segment that is being written.
+/// A file that is being written.
 pub trait SegmentFile: Send {
     /// Writes all of `bytes` at `offset`. After an error any part of them may be there.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
@@ -43,3 +53,27 @@ pub trait SegmentFile: Send {
     /// trying again proves nothing.
     fn sync(&mut self) -> io::Result<()>;
 }
+
+/// Makes a segment of `len` bytes, all of them newlines. When it returns, segment and name are durable.
+///
+/// Newlines, and written rather than reserved: a file that does not grow syncs twice as fast, and
+/// blank lines keep a segment valid for whoever reads it while it is written.
+pub(crate) fn create_segment(storage: &dyn Storage, name: &str, len: u64) -> io::Result<Box<dyn SegmentFile>> {
+    // Under another name first: a crash leaves a whole segment or none.
+    let draft = format!("{name}{DRAFT}");
+    let mut file = storage.create(&draft)?;
+    let blank = vec![b'\n'; BLANK_WRITE.min(len) as usize];
+    let mut written = 0;
+    while written < len {
+        let part = BLANK_WRITE.min(len - written);
+        file.write_at(written, &blank[..part as usize])?;
+        written += part;
+    }
+    file.sync()?;
+    storage.rename(&draft, name)?;
+    storage.sync_names()?;
+    Ok(file)
+}
+
+/// A segment is filled in writes of this many bytes.
+const BLANK_WRITE: u64 = 256 * 1024;
