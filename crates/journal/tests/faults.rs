@@ -1,0 +1,131 @@
+//! What a log promises when the disk does not: acknowledged is kept, and nothing is made up.
+
+#![cfg(test)]
+
+use std::sync::Arc;
+
+use flyball_journal::{Entry, Error, Fault, Log, MemoryStorage, Recovery};
+use serde_json::json;
+
+/// Small enough that a few records need several segments.
+const SEGMENT: u64 = 600;
+
+fn note(number: usize) -> Entry {
+    Entry::Note { layer: "test".into(), run: None, body: json!(number) }
+}
+
+fn open(storage: &MemoryStorage) -> Result<(Arc<Log>, Recovery), Error> {
+    Log::open_storage(Arc::new(storage.clone()), SEGMENT)
+}
+
+fn numbers(recovery: &Recovery) -> Vec<u64> {
+    let records = recovery.processes.get("p").cloned().unwrap_or_default();
+    let number = |entry: Entry| match entry {
+        Entry::Note { body, .. } => body.as_u64().expect("a number"),
+        other => panic!("nobody wrote {other:?}"),
+    };
+    records.into_iter().map(|record| number(record.entry)).collect()
+}
+
+/// Appends 0, 1, 2 … until one fails or there are `count`; returns how many were acknowledged.
+async fn append(storage: &MemoryStorage, count: usize) -> (usize, Option<Error>) {
+    let log = match open(storage) {
+        Ok((log, _)) => log,
+        Err(error) => return (0, Some(error)),
+    };
+    let journal = log.process("p");
+    for number in 0..count {
+        if let Err(error) = journal.append(vec![note(number)]).await {
+            return (number, Some(error));
+        }
+    }
+    (count, None)
+}
+
+/// After anything: what was acknowledged is there, at most one more, and the log goes on.
+async fn assert_sound(storage: &MemoryStorage, acknowledged: usize, what: &str) {
+    let (log, recovery) = open(storage).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let found = numbers(&recovery);
+    assert!(found.len() >= acknowledged, "{what}: {acknowledged} were acknowledged, {found:?} are there");
+    assert!(found.len() <= acknowledged + 1, "{what}: {found:?} of {acknowledged}");
+    assert_eq!(found, (0..found.len() as u64).collect::<Vec<_>>(), "{what}");
+    assert!(recovery.damaged.is_empty(), "{what}: {:?}", recovery.damaged);
+    log.process("p").append(vec![note(found.len())]).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    drop(log);
+    let after = open(storage).unwrap_or_else(|error| panic!("{what}: {error}")).1;
+    assert_eq!(numbers(&after).len(), found.len() + 1, "{what}: the next append is readable");
+    assert!(after.torn.is_none(), "{what}");
+}
+
+#[tokio::test]
+async fn a_power_cut_at_any_operation_with_any_part_of_what_was_not_synced_loses_nothing_acknowledged() {
+    let mut cuts = 0;
+    for stop in 0.. {
+        let storage = MemoryStorage::default();
+        storage.set_faults(&[Fault::FailFrom(stop)]);
+        let (acknowledged, error) = append(&storage, 4).await;
+        let unsynced = storage.unsynced().len();
+        assert!(unsynced < 16, "the subsets can be counted");
+        for subset in 0..1_u32 << unsynced {
+            let after = storage.power_cut(|index| subset & 1 << index != 0);
+            assert_sound(&after, acknowledged, &format!("cut at operation {stop}, kept {subset:b}")).await;
+            cuts += 1;
+        }
+        if error.is_none() {
+            break;
+        }
+    }
+    assert!(cuts > 50, "{cuts} cuts are too few to mean anything");
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_or_tears_fails_closed_and_a_new_life_goes_on() {
+    for stop in 0.. {
+        for fault in [Fault::FailOperation(stop), Fault::TearOperation(stop)] {
+            let storage = MemoryStorage::default();
+            storage.set_faults(&[fault]);
+            let (acknowledged, error) = append(&storage, 4).await;
+            if storage.operations() <= stop {
+                assert!(error.is_none());
+                return;
+            }
+            assert_sound(&storage.fork(), acknowledged, &format!("{fault:?}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_more_is_accepted_in_this_life() {
+    let storage = MemoryStorage::default();
+    let (log, _) = Log::open_storage(Arc::new(storage.clone()), 100 * SEGMENT).expect("the log opens");
+    let journal = log.process("p");
+    journal.append(vec![note(0)]).await.expect("appended");
+    // There is room in the segment: a write, then the sync.
+    storage.set_faults(&[Fault::FailOperation(storage.operations() + 1)]);
+    assert!(matches!(journal.append(vec![note(1)]).await, Err(Error::Io { action: "syncing", .. })));
+    let refused = journal.append(vec![note(2)]).await.expect_err("the writer has ended");
+    assert!(matches!(refused, Error::Closed(_)), "{refused}");
+    assert!(refused.to_string().contains("simulated failure"), "it says why: {refused}");
+}
+
+#[tokio::test]
+async fn a_full_disk_accepts_nothing_and_work_goes_on_by_itself_when_there_is_room() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage).expect("the log opens");
+    let journal = log.process("p");
+    storage.set_faults(&[Fault::Capacity(2 * SEGMENT)]);
+    let mut accepted = 0;
+    let full = loop {
+        match journal.append(vec![note(accepted)]).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        assert!(accepted < 100, "the disk never filled");
+    };
+    assert!(matches!(full, Error::Full { .. }), "{full}");
+    storage.set_faults(&[]);
+    journal.append(vec![note(accepted)]).await.expect("there is room again");
+    drop(log);
+    let recovery = open(&storage.fork()).expect("the log opens").1;
+    assert_eq!(numbers(&recovery).len(), accepted + 1);
+}
