@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_core_agent::{Clock, Directive, RunId, TriggerEvent};
-use flyball_journal::{Entry, LifecycleState, Tape};
+use flyball_journal::{Entry, LifecycleState};
 use flyball_triggers::Offer;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -74,11 +74,13 @@ impl Life {
     fn begin_runs(&mut self) -> Result<(), String> {
         self.wake_if_idle()?;
         while self.pause.is_none() && *self.gate.borrow() && self.runs.len() < self.spec.concurrency {
-            let Some((run, event, tape, attempt)) = self.next_run() else { break };
+            let Some((run, event, attempt)) = self.next_run() else { break };
             let entry = Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt };
             self.push(entry)?;
             self.busy.insert(event.event_id.clone());
             let Some(parts) = self.parts.clone() else { break };
+            // The fold's own tape: what this run records is there if it is run again in this life.
+            let tape = self.fold.open_runs.get(&run).map(|open| open.tape.clone()).unwrap_or_default();
             let task = Task {
                 run,
                 process: self.spec.name.clone(),
@@ -94,19 +96,19 @@ impl Life {
         self.show_activity()
     }
 
-    fn next_run(&mut self) -> Option<(RunId, TriggerEvent, Tape, u32)> {
+    fn next_run(&mut self) -> Option<(RunId, TriggerEvent, u32)> {
         for event in self.fold.open_events.values() {
             if self.busy.contains(&event.event_id) {
                 continue;
             }
             let open = self.fold.open_runs.iter().find(|(_, open)| open.event_id == event.event_id);
             match open {
-                None => return Some((RunId::fresh(), event.clone(), Tape::default(), 1)),
+                None => return Some((RunId::fresh(), event.clone(), 1)),
                 // What a run waits for may have been answered while the process was down.
                 Some((run, open)) if open.held.is_none() || !self.asked_again.contains(run) => {
-                    let (run, tape, attempt) = (run.clone(), open.tape.clone(), open.attempt + 1);
+                    let (run, attempt) = (run.clone(), open.attempt + 1);
                     self.asked_again.insert(run.clone());
-                    return Some((run, event.clone(), tape, attempt));
+                    return Some((run, event.clone(), attempt));
                 }
                 Some(_) => {}
             }
