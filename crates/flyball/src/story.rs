@@ -56,7 +56,10 @@ const MAX_TEXT: usize = 140;
 pub fn tell(record: &Record) -> Option<Line> {
     let (mark, text) = match &record.entry {
         Entry::TriggerEvent { event } => (Mark::Woken, woken(event)),
-        Entry::InvocationStart { attempt: 1, .. } | Entry::ModelReply { .. } | Entry::ContextUpdate { .. } => return None,
+        Entry::InvocationStart { attempt: 1, .. }
+        | Entry::ModelReply { .. }
+        | Entry::ContextUpdate { .. }
+        | Entry::Checkpoint { .. } => return None,
         Entry::InvocationStart { attempt, .. } => {
             (Mark::Life, format!("goes on with the run that was cut off (attempt {attempt})"))
         }
@@ -134,8 +137,9 @@ fn woken(event: &TriggerEvent) -> String {
 
 fn called(tool: &str, args: &Map<String, Value>, attempt: u32) -> String {
     let args: Vec<String> = args.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let again = if attempt > 1 { format!(" (attempt {attempt}, same key)") } else { String::new() };
-    format!("{tool} {}{again}", args.join(" "))
+    // Before the arguments, which may be cut.
+    let again = if attempt > 1 { format!("(attempt {attempt}, same key) ") } else { String::new() };
+    format!("{tool} {again}{}", args.join(" "))
 }
 
 fn answered(text: &str, settled_by: &Option<String>) -> String {
