@@ -105,10 +105,8 @@ impl Life {
             match open {
                 None => return Some((RunId::fresh(), event.clone(), 1)),
                 // What a run waits for may have been answered while the process was down.
-                Some((run, open)) if open.held.is_none() || !self.asked_again.contains(run) => {
-                    let (run, attempt) = (run.clone(), open.attempt + 1);
-                    self.asked_again.insert(run.clone());
-                    return Some((run, event.clone(), attempt));
+                Some((run, open)) if open.held.is_none() || !self.waiting.contains(run) => {
+                    return Some((run.clone(), event.clone(), open.attempt + 1));
                 }
                 Some(_) => {}
             }
@@ -151,6 +149,9 @@ impl Life {
             return Next::Fail { why: format!("a run's end could not be recorded: {why}") };
         }
         if let Some(entry) = end.recorded {
+            if let Entry::InvocationHeld { run, .. } = &entry {
+                self.waiting.insert(run.clone());
+            }
             self.fold.apply(0, self.last_work, &entry);
             self.fold.changes.clear();
             self.fold.exchanges.clear();

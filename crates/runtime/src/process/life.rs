@@ -54,8 +54,8 @@ pub(super) struct Life {
     pub runs: JoinSet<RunEnd>,
     /// The runs in `runs`, by the events they handle.
     pub busy: BTreeSet<String>,
-    /// Held runs that were tried again since the start; they wait for an answer now.
-    pub asked_again: BTreeSet<RunId>,
+    /// Runs that were held since the start; they wait for an answer and are not tried before it.
+    pub waiting: BTreeSet<RunId>,
     pub cancel: CancellationToken,
     pub pause: Option<Pause>,
     pub triggers: JoinSet<(usize, String)>,
@@ -108,7 +108,7 @@ impl Life {
             offers,
             runs: JoinSet::new(),
             busy: BTreeSet::new(),
-            asked_again: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             cancel: CancellationToken::new(),
             pause: None,
             triggers: JoinSet::new(),

@@ -1,0 +1,128 @@
+//! A run that waits for an answer: what it did is not done again, in this life or in the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_context::{Context, ContextConfig};
+use flyball_core_agent::{
+    CallError, Failure, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
+};
+use flyball_journal::{Entry, Intent, Log, MemoryStorage, Replay};
+use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_call_in_doubt_is_neither_made_nor_asked_for_again_while_its_run_is_held() {
+    let shop = Arc::new(Shop::default());
+    let runtime = runtime(&MemoryStorage::default(), &shop);
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", event("first")).await.expect("taken");
+    until_held(&runtime, 1).await;
+    // A second event makes the loop look for work once more.
+    runtime.inject("p", event("second")).await.expect("taken");
+    until_held(&runtime, 2).await;
+    assert_eq!(shop.asked.load(Ordering::SeqCst), 2, "each run asks the model once");
+    assert_eq!(shop.paid.load(Ordering::SeqCst), 2, "each run pays once");
+    assert_eq!(held_entries(&runtime), 2, "each run is held once");
+}
+
+#[tokio::test]
+async fn a_held_run_is_tried_once_at_the_next_start_and_its_call_is_not_made_again() {
+    let storage = MemoryStorage::default();
+    let shop = Arc::new(Shop::default());
+    let first = runtime(&storage, &shop);
+    first.start("p").await.expect("it starts");
+    first.inject("p", event("first")).await.expect("taken");
+    until_held(&first, 1).await;
+    let second = runtime(&storage.fork(), &shop);
+    second.start("p").await.expect("it starts");
+    let tried = async {
+        while held_entries(&second) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), tried).await.expect("it is tried again");
+    assert_eq!((shop.asked.load(Ordering::SeqCst), shop.paid.load(Ordering::SeqCst)), (1, 1));
+}
+
+/// A model that wants one payment, and a till that takes it and says nothing.
+#[derive(Default)]
+struct Shop {
+    asked: AtomicUsize,
+    paid: AtomicUsize,
+}
+
+struct Customer(Arc<Shop>);
+
+struct Till(Arc<Shop>);
+
+struct Plan(Arc<Shop>);
+
+#[async_trait]
+impl Model for Customer {
+    async fn reply(&self, _turn: &Turn) -> Result<Reply, CallError> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        let call = WantedCall { id: "c".into(), name: "pay".into(), args: json!({}) };
+        Ok(Reply { calls: vec![call], ..Reply::default() })
+    }
+}
+
+#[async_trait]
+impl Toolbox for Till {
+    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+        let (name, description) = ("pay".to_owned(), String::new());
+        Ok(vec![ToolSpec { name, description, parameters: json!({"type": "object"}), effect: None, reconcile: None }])
+    }
+
+    async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
+        self.0.paid.fetch_add(1, Ordering::SeqCst);
+        Err(Failure::unknown("the line went dead").into())
+    }
+}
+
+#[async_trait]
+impl Blueprint for Plan {
+    async fn build(&self, past: &Past) -> Result<Built, String> {
+        let mut stack = Stack::new();
+        stack.push(Intent::new(Arc::clone(&past.journal)));
+        stack.push(Replay::new(Arc::clone(&past.journal)));
+        let agent = stack.agent("buy", 5, Arc::new(Customer(Arc::clone(&self.0))), Arc::new(Till(Arc::clone(&self.0))));
+        let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
+        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+    }
+}
+
+fn runtime(storage: &MemoryStorage, shop: &Arc<Shop>) -> Arc<AgentRuntime> {
+    let log = Log::open_storage(Arc::new(storage.clone()), 1 << 20).expect("the log opens");
+    let runtime = AgentRuntime::new(RuntimeParts::new(log.into()));
+    runtime.add_process(ProcessSpec::new("p"), Arc::new(Plan(Arc::clone(shop)))).expect("the name is free");
+    Arc::new(runtime)
+}
+
+fn event(key: &str) -> TriggerEvent {
+    let mut event = TriggerEvent::new("test", "remote", chrono::Utc::now(), json!({"key": key}));
+    event.dedup_key = Some(key.to_owned());
+    event
+}
+
+fn held_entries(runtime: &AgentRuntime) -> usize {
+    let records = runtime.log().records("p").expect("read");
+    records.iter().filter(|record| matches!(record.entry, Entry::InvocationHeld { .. })).count()
+}
+
+async fn until_held(runtime: &AgentRuntime, runs: usize) {
+    let held = async {
+        loop {
+            let status = runtime.process_status("p").await.expect("there is p");
+            if status.held_runs.len() == runs && status.active_runs == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(20), held).await.is_err() {
+        panic!("it never came: {:#?}", runtime.process_status("p").await);
+    }
+}
