@@ -7,7 +7,7 @@ use flyball_core_agent::{Change, Effect, Outcome, Reply, RunId, StepId, ToolRepl
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::LifecycleState;
+use crate::{LifecycleState, ProcessFold};
 
 /// One fact about one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,6 +123,13 @@ pub enum Entry {
         /// The fact.
         body: Value,
     },
+    /// All that the process's records up to here come to. Recovery begins at the newest of these.
+    Checkpoint {
+        /// The process.
+        fold: Box<ProcessFold>,
+        /// What each layer must not forget, by its name.
+        layers: Map<String, Value>,
+    },
     /// The process was started from this journal.
     Recovered {
         /// How many of its records were read.
@@ -149,6 +156,7 @@ impl Entry {
             Self::Error { .. } => "error",
             Self::ContextUpdate { .. } => "context_update",
             Self::Note { .. } => "note",
+            Self::Checkpoint { .. } => "checkpoint",
             Self::Recovered { .. } => "recovered",
         }
     }
@@ -164,9 +172,11 @@ impl Entry {
             | Self::InvocationResult { run, .. }
             | Self::Error { run, .. } => Some(run),
             Self::Note { run, .. } => run.as_ref(),
-            Self::StateTransition { .. } | Self::TriggerEvent { .. } | Self::ContextUpdate { .. } | Self::Recovered { .. } => {
-                None
-            }
+            Self::StateTransition { .. }
+            | Self::TriggerEvent { .. }
+            | Self::ContextUpdate { .. }
+            | Self::Checkpoint { .. }
+            | Self::Recovered { .. } => None,
         }
     }
 }

@@ -1,15 +1,19 @@
 //! What a process is, as the fold of its records. Recovery and live operation use this one function.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use flyball_core_agent::{Change, RunId, TriggerEvent};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use crate::dedup::Dedup;
 use crate::tape::Tape;
 use crate::{Entry, LifecycleState, Record};
 
 /// The state of one process.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ProcessFold {
     /// Where it is in its life.
     pub state: LifecycleState,
@@ -23,18 +27,17 @@ pub struct ProcessFold {
     pub open_events: BTreeMap<u64, TriggerEvent>,
     /// Runs that began and have no end yet.
     pub open_runs: BTreeMap<RunId, OpenRun>,
-    /// Every write to the agent's state, in order.
-    pub changes: Vec<Change>,
+    /// The last writes of each key of the agent's state, oldest first.
+    pub state_history: BTreeMap<String, VecDeque<Change>>,
     /// The last exchanges, oldest first.
     pub exchanges: VecDeque<Exchange>,
     /// How many records were folded.
     pub entries: u64,
-    seen: HashMap<(String, String), String>,
-    seen_order: VecDeque<(String, String)>,
+    dedup: Dedup,
 }
 
 /// A run without an end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenRun {
     /// The event it handles.
     pub event_id: String,
@@ -47,7 +50,7 @@ pub struct OpenRun {
 }
 
 /// An event and what the agent said to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
     /// The event.
     pub event: TriggerEvent,
@@ -62,9 +65,8 @@ pub struct Exchange {
 /// Exchanges that are kept; a conversation buffer cannot be longer.
 pub const MAX_EXCHANGES: usize = 1_000;
 
-/// Dedup keys that are kept per process. The oldest go first; a source that repeats itself does so
-/// within hours, and this many events lie between.
-pub const MAX_DEDUP_KEYS: usize = 100_000;
+/// Writes that are kept of each key.
+pub const MAX_HISTORY: usize = 100;
 
 impl ProcessFold {
     /// The state after all of `records`.
@@ -78,7 +80,13 @@ impl ProcessFold {
 
     /// The id under which an event with this key was taken in by this trigger, if one was.
     pub fn seen(&self, trigger_id: &str, key: &str) -> Option<&str> {
-        self.seen.get(&(trigger_id.to_owned(), key.to_owned())).map(String::as_str)
+        self.dedup.seen(trigger_id, key)
+    }
+
+    /// The agent's state: each key's last write. What a manifest says of a state's start is not in it.
+    pub fn context_state(&self) -> Map<String, Value> {
+        let last = |(key, writes): (&String, &VecDeque<Change>)| Some((key.clone(), writes.back()?.value.clone()));
+        self.state_history.iter().filter_map(last).collect()
     }
 
     /// Moves on by one record.
@@ -89,7 +97,7 @@ impl ProcessFold {
                 self.state = *to_state;
                 self.reason.clone_from(reason);
             }
-            Entry::TriggerEvent { event } => self.take_in(seq, event),
+            Entry::TriggerEvent { event } => self.take_in(seq, at, event),
             Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, *attempt),
             Entry::ModelReply { run, step, reply } => self.tape(run, |tape| tape.set_reply(step, reply)),
             Entry::ToolCall { run, step, attempt, .. } => self.tape(run, |tape| tape.set_intent(step, *attempt)),
@@ -100,7 +108,7 @@ impl ProcessFold {
                 }
             }
             Entry::InvocationResult { run, event_id, outcome, changes } => {
-                self.changes.extend(changes.iter().cloned());
+                self.write(changes);
                 if let Some(event) = self.end(run, event_id) {
                     self.remember(Exchange { event, run: run.clone(), reply: outcome.reply.clone(), at });
                 }
@@ -114,21 +122,27 @@ impl ProcessFold {
                     self.consecutive_failures += 1;
                 }
             }
-            Entry::ContextUpdate { changes } => self.changes.extend(changes.iter().cloned()),
+            Entry::ContextUpdate { changes } => self.write(changes),
+            Entry::Checkpoint { fold, .. } => {
+                let entries = self.entries.max(fold.entries + 1);
+                *self = Self { entries, ..(**fold).clone() };
+            }
             Entry::Note { .. } | Entry::Recovered { .. } => {}
         }
     }
 
-    fn take_in(&mut self, seq: u64, event: &TriggerEvent) {
+    fn take_in(&mut self, seq: u64, at: DateTime<Utc>, event: &TriggerEvent) {
         self.open_events.insert(seq, event.clone());
-        let key = (event.trigger_id.clone(), event.key().to_owned());
-        if self.seen.insert(key.clone(), event.event_id.clone()).is_none() {
-            self.seen_order.push_back(key);
-        }
-        if self.seen_order.len() > MAX_DEDUP_KEYS
-            && let Some(oldest) = self.seen_order.pop_front()
-        {
-            self.seen.remove(&oldest);
+        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, at);
+    }
+
+    fn write(&mut self, changes: &[Change]) {
+        for change in changes {
+            let writes = self.state_history.entry(change.key.clone()).or_default();
+            writes.push_back(change.clone());
+            if writes.len() > MAX_HISTORY {
+                writes.pop_front();
+            }
         }
     }
 

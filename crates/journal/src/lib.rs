@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod dedup;
 mod entry;
 mod error;
 mod fold;
@@ -11,9 +12,10 @@ mod replay;
 mod storage;
 mod tape;
 
+pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS};
 pub use entry::{Entry, Record};
 pub use error::Error;
-pub use fold::{Exchange, MAX_DEDUP_KEYS, MAX_EXCHANGES, OpenRun, ProcessFold};
+pub use fold::{Exchange, MAX_EXCHANGES, MAX_HISTORY, OpenRun, ProcessFold};
 pub use intent::Intent;
 pub use journal::{Journal, MemoryJournal};
 pub use lifecycle::{InvalidTransition, LifecycleState};

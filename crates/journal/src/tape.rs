@@ -1,24 +1,47 @@
 //! The recorded steps of one run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use flyball_core_agent::{Reply, StepId, ToolReply};
+use serde::{Deserialize, Serialize};
 
 /// What is known of a run's steps. The layers that record a step put it here too, so that a run
 /// which is run again in the same life is answered as one that is run again after a crash.
 ///
 /// Clones share the tape. It travels in the [`Run`](flyball_core_agent::Run)'s extensions.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<StepId, Step>", into = "BTreeMap<StepId, Step>")]
 pub struct Tape {
     steps: Arc<Mutex<HashMap<StepId, Step>>>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Step {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     reply: Option<Reply>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<ToolReply>,
+}
+
+impl PartialEq for Tape {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.steps, &other.steps) || BTreeMap::from(self.clone()) == BTreeMap::from(other.clone())
+    }
+}
+
+impl From<Tape> for BTreeMap<StepId, Step> {
+    fn from(tape: Tape) -> Self {
+        tape.lock().clone().into_iter().collect()
+    }
+}
+
+impl From<BTreeMap<StepId, Step>> for Tape {
+    fn from(steps: BTreeMap<StepId, Step>) -> Self {
+        Self { steps: Arc::new(Mutex::new(steps.into_iter().collect())) }
+    }
 }
 
 impl Tape {

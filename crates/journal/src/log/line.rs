@@ -2,7 +2,8 @@
 //!
 //! Every line is one JSON object whose last member is the CRC-32C of all the bytes before that
 //! member. A record's last but one is its hash: SHA-256, cut to 128 bits, over the hash of the
-//! process's previous record and the record's own bytes. A commit closes a batch.
+//! process's previous record and the record's own bytes. A commit closes a batch; a header opens a
+//! segment and says where every process stands at its start.
 
 use std::collections::BTreeMap;
 
@@ -35,9 +36,36 @@ pub struct Commit {
     pub heads: BTreeMap<String, String>,
 }
 
+/// Where every process of the log stands where a segment begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The segment's first record.
+    pub first: u64,
+    /// By process.
+    pub processes: BTreeMap<String, Place>,
+}
+
+/// Where one process stands, and which segments still speak of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The number of its last record.
+    pub n: u64,
+    /// That record's hash.
+    pub hash: String,
+    /// The segment in which its recovery begins: the one with its newest checkpoint, or its first.
+    pub from: String,
+    /// The segment with its last record.
+    pub last: String,
+}
+
 #[derive(Serialize, Deserialize)]
 struct CommitLine {
     commit: Commit,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeaderLine {
+    segment: Header,
 }
 
 /// A line as it was read.
@@ -52,6 +80,8 @@ pub enum Line {
     },
     /// The end of a batch.
     Commit(Commit),
+    /// The start of a segment.
+    Header(Header),
 }
 
 /// Appends `record`'s line to `out` and returns its hash.
@@ -76,6 +106,14 @@ pub fn write_commit(out: &mut Vec<u8>, commit: &Commit) -> Result<(), serde_json
     Ok(())
 }
 
+/// The line that opens a segment.
+pub fn write_header(header: &Header) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = serde_json::to_vec(&HeaderLine { segment: header.clone() })?;
+    out.pop();
+    seal(&mut out, 0);
+    Ok(out)
+}
+
 /// Reads one line, without its newline. The error says what is wrong with it.
 pub fn read(line: &[u8]) -> Result<Line, String> {
     let body_len = line.len().checked_sub(CRC_MEMBER + 1).ok_or("it is too short")?;
@@ -88,6 +126,10 @@ pub fn read(line: &[u8]) -> Result<Line, String> {
     if body.starts_with(b"{\"commit\":") {
         let line: CommitLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         return Ok(Line::Commit(line.commit));
+    }
+    if body.starts_with(b"{\"segment\":") {
+        let line: HeaderLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        return Ok(Line::Header(line.segment));
     }
     let hashed = body.len().checked_sub(HASH_MEMBER).ok_or("it has no hash")?;
     let hash = body[hashed..].strip_prefix(HASH_KEY.as_bytes()).and_then(|rest| rest.strip_suffix(b"\""));

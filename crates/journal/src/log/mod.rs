@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::storage::{FileStorage, Storage};
 use crate::{Entry, Error, Journal, Record};
 use lock::Lock;
+use recover::Extent;
 use writer::{Request, Writer};
 
 pub use recover::{Recovery, TornTail};
@@ -51,11 +52,11 @@ impl Log {
     }
 
     fn start(storage: Arc<dyn Storage>, lock: Option<Lock>, segment_bytes: u64) -> Result<(Arc<Self>, Recovery), Error> {
-        let (recovery, heads) = recover::read_all(&*storage)?;
+        let (recovery, places) = recover::read(&*storage, Extent::Needed)?;
         trim(&*storage, &recovery)?;
         let (requests, taken) = mpsc::unbounded_channel();
         let records = broadcast::Sender::new(WATCH_BACKLOG);
-        let writer = Writer::new(Arc::clone(&storage), segment_bytes, heads, recovery.last_seq, records.clone());
+        let writer = Writer::new(Arc::clone(&storage), segment_bytes, places, recovery.last_seq, records.clone());
         let thread = std::thread::Builder::new().name("flyball-journal".into()).spawn(move || writer.run(taken));
         let thread = thread.map_err(|error| Error::Closed(error.to_string()))?;
         let log = Self { storage, requests: Mutex::new(Some(requests)), records, writer: Mutex::new(Some(thread)), _lock: lock };
@@ -67,9 +68,10 @@ impl Log {
         Arc::new(ProcessLog { process: process.into(), log: Arc::clone(self) })
     }
 
-    /// The durable records of `process`, read again from the storage. Blocks while it reads.
+    /// The durable records of `process` from its newest checkpoint on, read again from the storage.
+    /// Blocks while it reads.
     pub fn records(&self, process: &str) -> Result<Vec<Record>, Error> {
-        let (mut recovery, _) = recover::read_all(&*self.storage)?;
+        let (mut recovery, _) = recover::read(&*self.storage, Extent::Needed)?;
         Ok(recovery.processes.remove(process).unwrap_or_default())
     }
 
@@ -109,7 +111,7 @@ pub fn read(dir: &Path) -> Result<Vec<Record>, Error> {
         return Err(failed(std::io::ErrorKind::NotFound.into()));
     }
     let storage = FileStorage::open(dir).map_err(failed)?;
-    let (recovery, _) = recover::read_all(&storage)?;
+    let (recovery, _) = recover::read(&storage, Extent::All)?;
     let mut records: Vec<Record> = recovery.processes.into_values().flatten().collect();
     records.sort_by_key(|record| record.seq);
     Ok(records)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::MemoryStorage;
+use crate::{MemoryStorage, ProcessFold};
 use serde_json::json;
 
 const SEGMENT: u64 = 4096;
@@ -143,9 +143,103 @@ async fn every_line_of_a_log_on_disk_is_json_or_blank_even_while_it_is_open() {
     let segment = segment.into_iter().find(|path| path.extension().is_some_and(|e| e == "jsonl")).expect("a segment");
     let text = std::fs::read_to_string(segment).expect("read");
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    assert_eq!(lines.len(), 3, "two records and their commit");
+    assert_eq!(lines.len(), 4, "the header, two records and their commit");
     for line in lines {
         serde_json::from_str::<serde_json::Value>(line).expect("JSON");
     }
     assert_eq!(read(dir.path()).expect("read without owning").len(), 2);
+}
+
+/// The fold of everything, and of what recovery reads, which must be the same.
+fn folds(storage: &MemoryStorage, process: &str) -> (ProcessFold, ProcessFold) {
+    let (all, _) = recover::read(storage, Extent::All).expect("read");
+    let (needed, _) = recover::read(storage, Extent::Needed).expect("read");
+    assert!(all.damaged.is_empty() && needed.damaged.is_empty(), "{:?} {:?}", all.damaged, needed.damaged);
+    (ProcessFold::of(&all.processes[process]), ProcessFold::of(&needed.processes[process]))
+}
+
+async fn checkpoint(log: &Arc<Log>, process: &str) {
+    let fold = ProcessFold::of(&log.records(process).expect("read"));
+    let entry = Entry::Checkpoint { fold: Box::new(fold), layers: serde_json::Map::new() };
+    log.process(process).append(vec![entry]).await.expect("appended");
+}
+
+fn write(key: &str, value: usize) -> Entry {
+    let at = chrono::DateTime::UNIX_EPOCH;
+    let change = flyball_core_agent::Change { key: key.into(), value: json!(value), source: "test".into(), at };
+    Entry::ContextUpdate { changes: vec![change] }
+}
+
+#[tokio::test]
+async fn recovery_begins_at_each_processs_newest_checkpoint_and_comes_to_the_same() {
+    let storage = MemoryStorage::default();
+    for round in 0..6 {
+        let (log, _) = open(&storage);
+        for step in 0..20 {
+            log.process("busy").append(vec![write("k", 100 * round + step)]).await.expect("appended");
+        }
+        if round == 0 {
+            log.process("idle").append(vec![write("i", 7)]).await.expect("appended");
+        }
+        if round < 5 {
+            checkpoint(&log, "busy").await;
+        }
+    }
+    for process in ["busy", "idle"] {
+        let (all, needed) = folds(&storage, process);
+        assert_eq!(all.context_state(), needed.context_state());
+        assert_eq!(all.entries, needed.entries, "{process}");
+    }
+    let (read, _) = recover::read(&storage, Extent::Needed).expect("read");
+    assert!(read.segments.1 * 2 < read.segments.0, "of {} segments {} were read", read.segments.0, read.segments.1);
+    let (log, _) = open(&storage);
+    log.process("idle").append(vec![write("i", 8)]).await.expect("the chain goes on where it was");
+    drop(log);
+    assert_eq!(folds(&storage, "idle").1.context_state()["i"], json!(8));
+}
+
+#[tokio::test]
+async fn damage_in_a_segment_that_recovery_skips_is_found_by_whoever_reads_all() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    for step in 0..40 {
+        log.process("a").append(vec![write("k", step)]).await.expect("appended");
+    }
+    checkpoint(&log, "a").await;
+    for step in 0..40 {
+        log.process("a").append(vec![write("k", step)]).await.expect("appended");
+    }
+    drop(log);
+    let first = storage.list().expect("listed").remove(0);
+    let text = String::from_utf8(storage.read(&first).expect("read")).expect("text");
+    let in_a_record = text.find("context_update").expect("a record");
+    storage.damage(&first, |bytes| bytes[in_a_record] ^= 1);
+    assert!(recover::read(&storage, Extent::Needed).expect("read").0.damaged.is_empty());
+    assert!(recover::read(&storage, Extent::All).expect("read").0.damaged.contains_key("a"));
+}
+
+#[tokio::test]
+async fn a_checkpoint_carries_open_events_runs_steps_and_dedup_keys() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    let journal = log.process("a");
+    let mut event = flyball_core_agent::TriggerEvent::new("t", "cron", chrono::DateTime::UNIX_EPOCH, json!({}));
+    event.dedup_key = Some("slot".into());
+    let run = flyball_core_agent::RunId("r".into());
+    let step = flyball_core_agent::StepId::turn(0);
+    let reply = flyball_core_agent::Reply::say("hello");
+    let entries = vec![
+        Entry::TriggerEvent { event: event.clone() },
+        Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt: 1 },
+        Entry::ModelReply { run: run.clone(), step: step.clone(), reply: reply.clone() },
+        Entry::InvocationHeld { run: run.clone(), why: "waits".into() },
+    ];
+    journal.append(entries).await.expect("appended");
+    checkpoint(&log, "a").await;
+    drop(log);
+    let fold = ProcessFold::of(&open(&storage).1.processes["a"]);
+    assert_eq!(fold.open_events.values().collect::<Vec<_>>(), [&event]);
+    assert_eq!(fold.seen("t", "slot"), Some(event.event_id.as_str()));
+    let open_run = &fold.open_runs[&run];
+    assert_eq!((open_run.held.as_deref(), open_run.tape.reply(&step)), (Some("waits"), Some(reply)));
 }

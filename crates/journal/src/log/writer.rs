@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::line::{self, Commit, GENESIS};
-use super::recover::{Head, io_error};
+use super::line::{self, Commit, GENESIS, Header, Place};
+use super::recover::io_error;
 use crate::storage::{SegmentFile, Storage, create_segment};
 use crate::{Entry, Error, Record};
 
@@ -31,7 +31,7 @@ pub(super) struct Writer {
     storage: Arc<dyn Storage>,
     segment_bytes: u64,
     segment: Option<Segment>,
-    heads: BTreeMap<String, Head>,
+    places: BTreeMap<String, Place>,
     next_seq: u64,
     records: broadcast::Sender<Arc<Record>>,
     /// The batch before: its first record and its processes' heads.
@@ -47,6 +47,14 @@ struct Segment {
     len: u64,
 }
 
+/// How far a process's chain has come, and whether the batch holds a checkpoint of it.
+#[derive(Clone)]
+struct Head {
+    n: u64,
+    hash: String,
+    checkpoint: bool,
+}
+
 /// A batch that is ready to be written.
 #[derive(Default)]
 struct Batch {
@@ -60,7 +68,7 @@ impl Writer {
     pub fn new(
         storage: Arc<dyn Storage>,
         segment_bytes: u64,
-        heads: BTreeMap<String, Head>,
+        places: BTreeMap<String, Place>,
         last_seq: u64,
         records: broadcast::Sender<Arc<Record>>,
     ) -> Self {
@@ -68,7 +76,7 @@ impl Writer {
             storage,
             segment_bytes,
             segment: None,
-            heads,
+            places,
             next_seq: last_seq + 1,
             records,
             last_batch: Default::default(),
@@ -114,11 +122,13 @@ impl Writer {
         while let Some(request) = group.next() {
             let process = request.process.to_string();
             for entry in request.entries {
-                let head = batch.heads.get(&process).or_else(|| self.heads.get(&process));
-                let (n, previous) = head.map_or((0, GENESIS), |head| (head.n, head.hash.as_str()));
+                let known = self.places.get(&process).map(|place| (place.n, place.hash.as_str()));
+                let head = batch.heads.get(&process);
+                let (n, previous) = head.map(|head| (head.n, head.hash.as_str())).or(known).unwrap_or((0, GENESIS));
+                let checkpoint = head.is_some_and(|head| head.checkpoint) || matches!(entry, Entry::Checkpoint { .. });
                 let record = Record { seq, process: process.clone(), n: n + 1, epoch: 1, at: Utc::now(), entry };
                 match line::write_record(&mut batch.bytes, &record, previous) {
-                    Ok(hash) => batch.heads.insert(process.clone(), Head { n: n + 1, hash }),
+                    Ok(hash) => batch.heads.insert(process.clone(), Head { n: n + 1, hash, checkpoint }),
                     Err(error) => return Err((group.collect(), Error::Closed(error.to_string()))),
                 };
                 batch.records.push(Arc::new(record));
@@ -158,10 +168,13 @@ impl Writer {
             return Ok(());
         }
         let name = format!("{:020}{}", self.next_seq, crate::storage::SUFFIX);
-        let len = self.segment_bytes.max(needed);
-        let file =
-            create_segment(&*self.storage, &name, len).map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
-        self.segment = Some(Segment { name, file, used: 0, len });
+        let header = Header { first: self.next_seq, processes: self.places.clone() };
+        let header = line::write_header(&header).map_err(|error| Error::Closed(error.to_string()))?;
+        let used = header.len() as u64;
+        let len = self.segment_bytes.max(used + needed);
+        let made = create_segment(&*self.storage, &name, &header, len);
+        let file = made.map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
+        self.segment = Some(Segment { name, file, used, len });
         Ok(())
     }
 
@@ -169,7 +182,12 @@ impl Writer {
         let heads = batch.heads.iter().map(|(process, head)| (process.clone(), head.hash.clone())).collect();
         self.last_batch = (Some(self.next_seq), heads);
         self.next_seq += batch.records.len() as u64;
-        self.heads.extend(batch.heads);
+        let segment = self.segment.as_ref().map(|segment| segment.name.clone()).unwrap_or_default();
+        for (process, head) in batch.heads {
+            let kept = self.places.get(&process).filter(|_| !head.checkpoint);
+            let from = kept.map_or_else(|| segment.clone(), |place| place.from.clone());
+            self.places.insert(process, Place { n: head.n, hash: head.hash, from, last: segment.clone() });
+        }
         for record in batch.records {
             // Nobody may be listening, and that is fine.
             let _ = self.records.send(record);

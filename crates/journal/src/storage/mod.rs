@@ -54,16 +54,18 @@ pub trait SegmentFile: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// Makes a segment of `len` bytes, all of them newlines. When it returns, segment and name are durable.
+/// Makes a segment that begins with `head` and has room for `len` bytes, all the rest of them
+/// newlines. When it returns, segment and name are durable.
 ///
 /// Newlines, and written rather than reserved: a file that does not grow syncs twice as fast, and
 /// blank lines keep a segment valid for whoever reads it while it is written.
-pub(crate) fn create_segment(storage: &dyn Storage, name: &str, len: u64) -> io::Result<Box<dyn SegmentFile>> {
+pub(crate) fn create_segment(storage: &dyn Storage, name: &str, head: &[u8], len: u64) -> io::Result<Box<dyn SegmentFile>> {
     // Under another name first: a crash leaves a whole segment or none.
     let draft = format!("{name}{DRAFT}");
     let mut file = storage.create(&draft)?;
+    file.write_at(0, head)?;
     let blank = vec![b'\n'; BLANK_WRITE.min(len) as usize];
-    let mut written = 0;
+    let mut written = head.len() as u64;
     while written < len {
         let part = BLANK_WRITE.min(len - written);
         file.write_at(written, &blank[..part as usize])?;

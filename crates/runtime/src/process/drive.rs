@@ -153,8 +153,6 @@ impl Life {
                 self.waiting.insert(run.clone());
             }
             self.fold.apply(0, self.last_work, &entry);
-            self.fold.changes.clear();
-            self.fold.exchanges.clear();
         }
         match end.outcome {
             Some(outcome) => {

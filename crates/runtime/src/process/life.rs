@@ -163,7 +163,7 @@ impl Life {
     /// Gives the context its past, opens the triggers, and is up.
     pub async fn take_parts(&mut self, built: Built) -> Result<(), String> {
         self.on_stop = built.on_stop;
-        for change in &self.fold.changes {
+        for change in self.fold.state_history.values().flatten() {
             built.context.state().apply(change);
         }
         for past in &self.fold.exchanges {
@@ -171,9 +171,6 @@ impl Life {
             let exchange = Exchange { id: past.run.0.clone(), user, reply: past.reply.clone() };
             built.context.finish(exchange, &[]).await;
         }
-        // The context has them now; a long life must not carry them twice.
-        self.fold.changes.clear();
-        self.fold.exchanges.clear();
         self.open_triggers(built.triggers).await?;
         self.parts = Some(Parts { agent: built.agent, context: built.context, layers: built.layers });
         self.move_to(LifecycleState::Awaiting, "up, waiting for a trigger")?;
