@@ -32,6 +32,12 @@ pub trait Layer: Send + Sync {
         None
     }
 
+    /// What the layer must find again at the next start, if the records before now are not read any
+    /// more. Asked for between runs only. It goes into the journal, so it never holds a secret.
+    fn snapshot(&self) -> Option<Value> {
+        None
+    }
+
     /// The next instant at which the layer wants something of the process though no run is on:
     /// a budget's new day, a mission's deadline.
     fn due(&self) -> Option<Due> {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use common::{AnyClock, journal, noon, run};
-use flyball_core_agent::{CallError, Clock, Layer, Run, StepId, ToolCall, ToolReply, ToolSpec, Toolbox};
+use flyball_core_agent::{CallError, Clock, Layer, ManualClock, Run, RunId, StepId, ToolCall, ToolReply, ToolSpec, Toolbox};
 use flyball_governance::{Budget, BudgetConfig, NoNotify};
-use flyball_journal::{Entry, Journal, MemoryJournal};
+use flyball_journal::{Entry, Journal, MemoryJournal, Record};
 use proptest::prelude::*;
 use serde_json::{Map, json};
 
@@ -188,4 +188,32 @@ proptest! {
             Ok::<(), TestCaseError>(())
         })?;
     }
+}
+
+#[test]
+fn a_checkpoint_stands_for_the_records_before_it() {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
+    let mut notes = serde_json::Map::new();
+    notes.insert("budget".into(), serde_json::json!({"cost": 2.5, "irreversible": false, "day": "1970-01-01"}));
+    let call = Entry::ToolCall {
+        run: RunId("r".into()),
+        step: StepId::call(0, 0),
+        attempt: 1,
+        tool: "t".into(),
+        args: serde_json::Map::new(),
+        effect: flyball_core_agent::Effect::Read,
+        notes,
+    };
+    let record = |seq, entry| Record { seq, process: "p".into(), n: seq, epoch: 1, at: DateTime::UNIX_EPOCH, entry };
+    let budget = |records: &[Record]| {
+        let journal = Arc::new(flyball_journal::MemoryJournal::new("p"));
+        let config = BudgetConfig { enabled: true, max_cost_per_day: Some(10.0), ..BudgetConfig::default() };
+        Budget::new(config, Arc::clone(&clock), journal, Arc::new(NoNotify), records)
+    };
+    let before = budget(&[record(1, call)]);
+    let layers = serde_json::Map::from_iter([("budget".to_owned(), before.snapshot().expect("a snapshot"))]);
+    let checkpoint = Entry::Checkpoint { fold: Box::default(), layers };
+    let after = budget(&[record(2, checkpoint)]);
+    assert_eq!(before.status(), after.status());
+    assert_eq!(after.status().expect("a status")["used"]["cost_day"], serde_json::json!(2.5));
 }

@@ -43,6 +43,10 @@ impl Dedup {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
     fn put(&mut self, seen: Seen) {
         let key = (seen.trigger.clone(), seen.key.clone());
         if self.by_key.insert(key, seen.event.clone()).is_none() {

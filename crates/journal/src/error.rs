@@ -29,14 +29,17 @@ pub enum Error {
         /// What the system said.
         cause: String,
     },
-    /// The journal's bytes are not what was written.
-    #[error("{} is damaged at line {line}: {what}", path.display())]
-    Damaged {
+    /// The journal says something that this version does not know. Use the version that wrote it, or a newer one.
+    #[error(
+        "{} holds at line {line} a record that this version does not understand ({what}): \
+         run the version of flyball that wrote it, or a newer one", path.display()
+    )]
+    Unknown {
         /// The segment.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// What is not understood.
         what: String,
     },
     /// The log's writer has ended, after an earlier error or a close.

@@ -24,6 +24,7 @@ pub struct ProcessFold {
     /// Runs in a row that failed for good.
     pub consecutive_failures: u32,
     /// Events that were taken in and have no end yet, by the number of the record that took them in.
+    #[serde(with = "pairs")]
     pub open_events: BTreeMap<u64, TriggerEvent>,
     /// Runs that began and have no end yet.
     pub open_runs: BTreeMap<RunId, OpenRun>,
@@ -33,6 +34,7 @@ pub struct ProcessFold {
     pub exchanges: VecDeque<Exchange>,
     /// How many records were folded.
     pub entries: u64,
+    checkpoint_at: u64,
     dedup: Dedup,
 }
 
@@ -83,6 +85,16 @@ impl ProcessFold {
         self.dedup.seen(trigger_id, key)
     }
 
+    /// How many dedup keys are remembered.
+    pub fn dedup_keys(&self) -> usize {
+        self.dedup.len()
+    }
+
+    /// How many records the newest checkpoint stands for; 0 without one.
+    pub fn checkpoint_at(&self) -> u64 {
+        self.checkpoint_at
+    }
+
     /// The agent's state: each key's last write. What a manifest says of a state's start is not in it.
     pub fn context_state(&self) -> Map<String, Value> {
         let last = |(key, writes): (&String, &VecDeque<Change>)| Some((key.clone(), writes.back()?.value.clone()));
@@ -97,7 +109,7 @@ impl ProcessFold {
                 self.state = *to_state;
                 self.reason.clone_from(reason);
             }
-            Entry::TriggerEvent { event } => self.take_in(seq, at, event),
+            Entry::TriggerEvent { event } => self.take_in(seq, event),
             Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, *attempt),
             Entry::ModelReply { run, step, reply } => self.tape(run, |tape| tape.set_reply(step, reply)),
             Entry::ToolCall { run, step, attempt, .. } => self.tape(run, |tape| tape.set_intent(step, *attempt)),
@@ -125,15 +137,16 @@ impl ProcessFold {
             Entry::ContextUpdate { changes } => self.write(changes),
             Entry::Checkpoint { fold, .. } => {
                 let entries = self.entries.max(fold.entries + 1);
-                *self = Self { entries, ..(**fold).clone() };
+                *self = Self { entries, checkpoint_at: entries, ..(**fold).clone() };
             }
             Entry::Note { .. } | Entry::Recovered { .. } => {}
         }
     }
 
-    fn take_in(&mut self, seq: u64, at: DateTime<Utc>, event: &TriggerEvent) {
+    fn take_in(&mut self, seq: u64, event: &TriggerEvent) {
         self.open_events.insert(seq, event.clone());
-        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, at);
+        // The trigger's own time: the same live and in recovery, whatever clock the log has.
+        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, event.timestamp);
     }
 
     fn write(&mut self, changes: &[Change]) {
@@ -174,5 +187,21 @@ impl ProcessFold {
         if self.exchanges.len() > MAX_EXCHANGES {
             self.exchanges.pop_front();
         }
+    }
+}
+
+/// A map with numbers for keys as a list of pairs: inside a tagged enum JSON's string keys do not
+/// turn into numbers again.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer, V: Serialize>(map: &BTreeMap<u64, V>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(deserializer: D) -> Result<BTreeMap<u64, V>, D::Error> {
+        Ok(Vec::<(u64, V)>::deserialize(deserializer)?.into_iter().collect())
     }
 }

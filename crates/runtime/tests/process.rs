@@ -145,3 +145,30 @@ async fn a_name_nobody_has_is_answered_with_those_there_are() {
     runtime.start(&id).await.expect("its id finds it too");
     let _: Arc<dyn Control> = runtime;
 }
+
+#[tokio::test]
+async fn a_checkpoint_bounds_what_the_next_start_reads_and_forgets_nothing() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Write("count", json!(7)));
+    runtime.start("p").await.expect("it starts");
+    let checkpoints = || bench.entries(&runtime).iter().filter(|entry| matches!(entry, Entry::Checkpoint { .. })).count();
+    let mut events = 0;
+    while checkpoints() == 0 {
+        for _ in 0..50 {
+            runtime.inject("p", bench.event(&format!("e{events}"))).await.expect("taken");
+            events += 1;
+        }
+        bench.until(&runtime, |status| status.invocation_count == events).await;
+        bench.flush(&runtime).await;
+        assert!(events < 5_000, "no checkpoint came");
+    }
+    let crashed = bench.crash();
+    let second = crashed.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    second.start("p").await.expect("it starts");
+    let status = second.process_status("p").await.expect("status");
+    assert_eq!(status.invocation_count, events);
+    assert_eq!(crashed.state("count"), Some(json!(7)));
+    let again = second.inject("p", crashed.event("e0")).await.expect("taken");
+    assert!(again.duplicate, "the dedup keys came along");
+    assert!(matches!(crashed.entries(&second).first(), Some(Entry::Checkpoint { .. })), "recovery begins at the checkpoint");
+}

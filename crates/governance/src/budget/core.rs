@@ -165,6 +165,11 @@ impl Core {
         std::mem::take(&mut *lock(&self.owed))
     }
 
+    /// What was spent, for a checkpoint between two runs.
+    pub(super) fn snapshot(&self) -> Value {
+        json!(Ledger::saved(self.today().clone(), self.cut_off.lock().expect("no holder of the totals panics").clone()))
+    }
+
     pub(super) fn status(&self) -> Value {
         let day = self.today();
         let none = RunTotals::default();

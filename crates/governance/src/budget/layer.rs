@@ -57,6 +57,10 @@ impl Layer for Budget {
     fn status(&self) -> Option<Value> {
         Some(self.core.status())
     }
+
+    fn snapshot(&self) -> Option<Value> {
+        Some(self.core.snapshot())
+    }
 }
 
 struct Counted<T: ?Sized> {

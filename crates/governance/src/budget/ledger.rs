@@ -14,10 +14,11 @@ use super::limits::Limit;
 pub(super) const LAYER: &str = "budget";
 
 /// One process's spending: the day's totals, and those of each run that has not ended.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ledger {
     pub(super) day: Day,
     pub(super) open: BTreeMap<RunId, RunTotals>,
+    #[serde(skip)]
     reset_hour: u32,
 }
 
@@ -27,9 +28,14 @@ impl Ledger {
         Self { reset_hour, ..Self::default() }
     }
 
+    pub(super) fn saved(day: Day, open: BTreeMap<RunId, RunTotals>) -> Self {
+        Self { day, open, reset_hour: 0 }
+    }
+
     /// Takes one record in.
     pub fn apply(&mut self, record: &Record) {
         match &record.entry {
+            Entry::Checkpoint { layers, .. } => self.restore(layers.get(LAYER)),
             Entry::InvocationResult { run, .. } | Entry::Error { run, last: true, .. } => {
                 self.open.remove(run);
             }
@@ -39,6 +45,12 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// What a checkpoint says was spent. One without a budget was made while there was none.
+    fn restore(&mut self, saved: Option<&Value>) {
+        let saved = saved.and_then(|saved| serde_json::from_value::<Self>(saved.clone()).ok()).unwrap_or_default();
+        *self = Self { reset_hour: self.reset_hour, ..saved };
     }
 
     /// The day's totals so far.
@@ -60,7 +72,7 @@ impl Ledger {
 }
 
 /// One day's totals. A day never goes back, whatever the clock does.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Day {
     /// Which day.
     pub date: NaiveDate,
@@ -83,7 +95,7 @@ impl Day {
 }
 
 /// One run's totals, keyed by step so that nothing counts twice.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct RunTotals {
     pub(super) counted: bool,
     pub(super) calls: BTreeMap<StepId, Reservation>,

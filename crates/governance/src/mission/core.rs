@@ -116,11 +116,19 @@ impl Core {
         let mut status = json!(*state);
         status["state"] = status["status"].take();
         if let Some(map) = status.as_object_mut() {
-            map.remove("status");
+            // These are for the next start, and not for whoever looks.
+            for hidden in ["status", "paused_at", "counted"] {
+                map.remove(hidden);
+            }
         }
         status["max_invocations"] = json!(self.config.max_invocations);
         status["deadline"] = json!(self.deadline(&state));
         status
+    }
+
+    /// How far it has come, for a checkpoint between two runs.
+    pub(super) fn snapshot(&self) -> Value {
+        json!(*self.lock())
     }
 
     /// The deadline of a mission that is on; the end of one that is over, for a process that still lives.

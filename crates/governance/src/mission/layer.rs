@@ -65,6 +65,10 @@ impl Layer for Mission {
         Some(self.core.status())
     }
 
+    fn snapshot(&self) -> Option<Value> {
+        Some(self.core.snapshot())
+    }
+
     fn due(&self) -> Option<Due> {
         self.core.due()
     }

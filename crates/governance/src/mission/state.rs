@@ -30,7 +30,7 @@ pub enum MissionStatus {
 }
 
 /// How far a mission has come.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MissionState {
     /// Where it is.
     pub status: MissionStatus,
@@ -48,14 +48,12 @@ pub struct MissionState {
     pub reason: String,
     /// When it was completed or failed.
     pub ended_at: Option<DateTime<Utc>>,
-    #[serde(skip)]
     paused_at: Option<DateTime<Utc>>,
-    #[serde(skip)]
     counted: VecDeque<Counted>,
 }
 
 /// A verdict, and the run after which it was given.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The run.
     pub run: RunId,
@@ -68,7 +66,7 @@ pub struct Evaluation {
     pub decision: Decision,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Counted {
     run: RunId,
     n: u32,
@@ -117,11 +115,17 @@ pub fn mission_state(records: &[Record]) -> MissionState {
 impl MissionState {
     /// Takes one record in. Records of others change nothing.
     pub fn apply(&mut self, record: &Record) {
-        if let Entry::Note { layer, run, body } = &record.entry
-            && layer == LAYER
-            && let Ok(fact) = serde_json::from_value(body.clone())
-        {
-            self.add(run.as_ref(), &fact);
+        match &record.entry {
+            Entry::Note { layer, run, body } if layer == LAYER => {
+                if let Ok(fact) = serde_json::from_value(body.clone()) {
+                    self.add(run.as_ref(), &fact);
+                }
+            }
+            Entry::Checkpoint { layers, .. } => {
+                let saved = layers.get(LAYER).cloned();
+                *self = saved.and_then(|saved| serde_json::from_value(saved).ok()).unwrap_or_default();
+            }
+            _ => {}
         }
     }
 

@@ -68,6 +68,15 @@ struct HeaderLine {
     segment: Header,
 }
 
+/// Why a line cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Its bytes are not what was written.
+    Damaged,
+    /// Its bytes are what was written, and this version does not know what they mean.
+    Unknown(String),
+}
+
 /// A line as it was read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
@@ -114,28 +123,29 @@ pub fn write_header(header: &Header) -> Result<Vec<u8>, serde_json::Error> {
     Ok(out)
 }
 
-/// Reads one line, without its newline. The error says what is wrong with it.
-pub fn read(line: &[u8]) -> Result<Line, String> {
-    let body_len = line.len().checked_sub(CRC_MEMBER + 1).ok_or("it is too short")?;
+/// Reads one line, without its newline.
+pub fn read(line: &[u8]) -> Result<Line, Unreadable> {
+    let body_len = line.len().checked_sub(CRC_MEMBER + 1).ok_or(Unreadable::Damaged)?;
     let (body, tail) = line.split_at(body_len);
     let said = tail.strip_prefix(CRC_KEY.as_bytes()).and_then(|rest| rest.strip_suffix(b"\"}"));
-    let said = said.ok_or("it does not end in a checksum")?;
-    if said != checksum(body).as_bytes() {
-        return Err("its checksum does not fit its bytes".into());
+    if said != Some(checksum(body).as_bytes()) {
+        return Err(Unreadable::Damaged);
     }
     if body.starts_with(b"{\"commit\":") {
-        let line: CommitLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        return Ok(Line::Commit(line.commit));
+        return known::<CommitLine>(line).map(|line| Line::Commit(line.commit));
     }
     if body.starts_with(b"{\"segment\":") {
-        let line: HeaderLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        return Ok(Line::Header(line.segment));
+        return known::<HeaderLine>(line).map(|line| Line::Header(line.segment));
     }
-    let hashed = body.len().checked_sub(HASH_MEMBER).ok_or("it has no hash")?;
-    let hash = body[hashed..].strip_prefix(HASH_KEY.as_bytes()).and_then(|rest| rest.strip_suffix(b"\""));
-    let hash = hash.and_then(|hash| std::str::from_utf8(hash).ok()).ok_or("it has no hash")?;
-    let record: Record = serde_json::from_slice(line).map_err(|error| format!("it is no known record: {error}"))?;
-    Ok(Line::Record { record: Box::new(record), hash: hash.to_owned() })
+    let hashed = body.len().checked_sub(HASH_MEMBER);
+    let hash = hashed.and_then(|at| body[at..].strip_prefix(HASH_KEY.as_bytes())?.strip_suffix(b"\""));
+    let hash =
+        hash.and_then(|hash| std::str::from_utf8(hash).ok()).ok_or_else(|| Unreadable::Unknown("it has no hash".into()))?;
+    Ok(Line::Record { record: Box::new(known(line)?), hash: hash.to_owned() })
+}
+
+fn known<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(line).map_err(|error| Unreadable::Unknown(error.to_string()))
 }
 
 /// The hash that `line` must carry if the process's previous record's is `previous`.

@@ -32,7 +32,7 @@ pub struct Log {
     requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
     records: broadcast::Sender<Arc<Record>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    _lock: Option<Lock>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Log {
@@ -59,7 +59,13 @@ impl Log {
         let writer = Writer::new(Arc::clone(&storage), segment_bytes, places, recovery.last_seq, records.clone());
         let thread = std::thread::Builder::new().name("flyball-journal".into()).spawn(move || writer.run(taken));
         let thread = thread.map_err(|error| Error::Closed(error.to_string()))?;
-        let log = Self { storage, requests: Mutex::new(Some(requests)), records, writer: Mutex::new(Some(thread)), _lock: lock };
+        let log = Self {
+            storage,
+            requests: Mutex::new(Some(requests)),
+            records,
+            writer: Mutex::new(Some(thread)),
+            lock: Mutex::new(lock),
+        };
         Ok((Arc::new(log), recovery))
     }
 
@@ -81,13 +87,15 @@ impl Log {
         self.records.subscribe()
     }
 
-    /// Writes out what is waiting and ends the writer. Appends fail from here on.
+    /// Writes out what is waiting, ends the writer, and lets go of the log: another owner may open
+    /// it. Appends fail from here on.
     pub fn close(&self) {
         drop(self.requests.lock().expect("no holder of the sender panics").take());
         if let Some(thread) = self.writer.lock().expect("no holder of the thread panics").take() {
             // A writer that panicked has told its waiters by dropping them.
             let _ = thread.join();
         }
+        drop(self.lock.lock().expect("no holder of the lock panics").take());
     }
 
     fn send(&self, request: Request) -> Result<(), Error> {

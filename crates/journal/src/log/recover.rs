@@ -58,7 +58,8 @@ pub(super) fn read(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, B
     for name in &names {
         if needed.contains(name) {
             let bytes = storage.read(name).map_err(|error| io_error("reading", storage, name, &error))?;
-            reader.segment(name, &bytes);
+            let path = || storage.path().join(name);
+            reader.segment(name, &bytes).map_err(|(line, what)| Error::Unknown { path: path(), line, what })?;
         } else {
             reader.skip();
         }

@@ -243,3 +243,28 @@ async fn a_checkpoint_carries_open_events_runs_steps_and_dedup_keys() {
     let open_run = &fold.open_runs[&run];
     assert_eq!((open_run.held.as_deref(), open_run.tape.reply(&step)), (Some("waits"), Some(reply)));
 }
+
+#[tokio::test]
+async fn a_record_of_a_kind_that_is_not_known_refuses_to_open() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    log.process("a").append(vec![note("x")]).await.expect("appended");
+    drop(log);
+    let name = storage.list().expect("listed").remove(0);
+    let record = Record {
+        seq: 2,
+        process: "a".into(),
+        n: 2,
+        epoch: 1,
+        at: chrono::DateTime::UNIX_EPOCH,
+        entry: Entry::ContextUpdate { changes: Vec::new() },
+    };
+    let mut line = Vec::new();
+    line::write_record(&mut line, &record, line::GENESIS).expect("written");
+    let text = String::from_utf8(line).expect("text").replace("context_update", "of_the_future!");
+    let body = &text[..text.rfind(",\"crc\"").expect("a checksum")];
+    let sealed = format!("{body},\"crc\":\"{:08x}\"}}\n", crc32c::crc32c(body.as_bytes()));
+    storage.damage(&name, |bytes| bytes.extend_from_slice(sealed.as_bytes()));
+    let error = Log::open_storage(Arc::new(storage), SEGMENT).err().expect("it does not open").to_string();
+    assert!(error.contains("of_the_future!") && error.contains("newer"), "{error}");
+}

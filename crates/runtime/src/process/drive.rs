@@ -25,7 +25,7 @@ enum Next {
 pub(super) async fn drive(mut life: Life, commands: &mut mpsc::Receiver<Command>) -> End {
     let mut heartbeat = tokio::time::interval(life.spec.heartbeat_interval);
     loop {
-        if let Err(why) = life.begin_runs() {
+        if let Err(why) = life.checkpoint_if_due().and_then(|()| life.begin_runs()) {
             return life.fail(why).await;
         }
         life.publish();

@@ -36,6 +36,11 @@ impl Inbox {
         }
     }
 
+    /// No event is on its way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn len(&self) -> usize {
         self.on_the_way.len()
     }

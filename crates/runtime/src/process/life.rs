@@ -61,6 +61,8 @@ pub(super) struct Life {
     pub triggers: JoinSet<(usize, String)>,
     pub last_work: DateTime<Utc>,
     pub had_success: bool,
+    /// How many records there were at the last checkpoint.
+    pub checkpoint_at: u64,
     /// Layers' deadlines up to here have been seen to.
     pub due_done: DateTime<Utc>,
     pub parts: Option<Parts>,
@@ -83,6 +85,10 @@ pub(super) struct Parts {
 
 /// Offers that wait for the loop; a trigger with more waits itself.
 const MAX_OFFERS: usize = 256;
+
+/// Records between two checkpoints, at the least; more where a checkpoint is large, so that
+/// checkpoints stay a small part of the journal.
+const CHECKPOINT_EVERY: u64 = 2_000;
 
 /// Servers that do not end in this time are left to the system.
 const CLEANUP_TIME: Duration = Duration::from_secs(10);
@@ -114,6 +120,7 @@ impl Life {
             triggers: JoinSet::new(),
             last_work: now,
             had_success: false,
+            checkpoint_at: past.fold.checkpoint_at(),
             due_done: DateTime::<Utc>::MIN_UTC,
             parts: None,
             trigger_status: Vec::new(),
@@ -135,6 +142,23 @@ impl Life {
     pub fn push(&mut self, entry: Entry) -> Result<(), String> {
         self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
         self.fold.apply(0, self.now(), &entry);
+        Ok(())
+    }
+
+    /// Between two runs, and when enough has happened since the last one: writes down what all of it
+    /// comes to, so that the next start need not read it.
+    pub fn checkpoint_if_due(&mut self) -> Result<(), String> {
+        // A held run's totals live in its records; they are read until it has an end.
+        // An event on its way may have its record before the checkpoint's, and is not in the fold yet.
+        let quiet = self.runs.is_empty() && self.fold.open_runs.is_empty() && self.inbox.is_empty();
+        let since = self.fold.entries.saturating_sub(self.checkpoint_at);
+        if !quiet || since < CHECKPOINT_EVERY.max(self.fold.dedup_keys() as u64) {
+            return Ok(());
+        }
+        let layers = self.parts.iter().flat_map(|parts| &parts.layers);
+        let layers = layers.filter_map(|layer| Some((layer.name().to_owned(), layer.snapshot()?))).collect();
+        self.push(Entry::Checkpoint { fold: Box::new(self.fold.clone()), layers })?;
+        self.checkpoint_at = self.fold.entries;
         Ok(())
     }
 

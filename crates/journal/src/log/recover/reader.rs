@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Extent, Recovery, TornTail};
-use crate::log::line::{self, Commit, GENESIS, Header, Line, Place};
+use crate::log::line::{self, Commit, GENESIS, Header, Line, Place, Unreadable};
 use crate::{Entry, Record};
 
 pub struct Reader {
@@ -22,7 +22,7 @@ struct Batch {
     start: Option<(String, u64)>,
     bytes: u64,
     sum: u32,
-    lines: Vec<(Vec<u8>, Result<Line, String>)>,
+    lines: Vec<(Vec<u8>, Result<Line, Unreadable>)>,
 }
 
 impl Reader {
@@ -36,11 +36,12 @@ impl Reader {
         self.skipped = true;
     }
 
-    /// Reads a segment.
-    pub fn segment(&mut self, name: &str, bytes: &[u8]) {
+    /// Reads a segment. The error is a line, from 1, that this version does not understand: whatever
+    /// it says, going on without it would be a guess.
+    pub fn segment(&mut self, name: &str, bytes: &[u8]) -> Result<(), (u64, String)> {
         name.clone_into(&mut self.segment);
         let mut offset = 0;
-        for text in bytes.split_inclusive(|byte| *byte == b'\n') {
+        for (number, text) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
             let start = offset;
             offset += text.len() as u64;
             let whole = text.ends_with(b"\n");
@@ -48,14 +49,15 @@ impl Reader {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let line = if whole { line::read(text) } else { Err("it has no end".into()) };
-            match line {
+            match if whole { line::read(text) } else { Err(Unreadable::Damaged) } {
+                Err(Unreadable::Unknown(what)) => return Err((number, what)),
                 Ok(Line::Commit(commit)) => self.commit(&commit),
                 Ok(Line::Header(header)) => self.header(header),
                 line => self.batch.add(name, start, text, line),
             }
         }
         self.skipped = false;
+        Ok(())
     }
 
     /// What a segment says of the processes at its start: taken over where the segments before were
@@ -162,7 +164,7 @@ impl Reader {
 }
 
 impl Batch {
-    fn add(&mut self, segment: &str, offset: u64, text: &[u8], line: Result<Line, String>) {
+    fn add(&mut self, segment: &str, offset: u64, text: &[u8], line: Result<Line, Unreadable>) {
         self.start.get_or_insert_with(|| (segment.to_owned(), offset));
         self.bytes += text.len() as u64 + 1;
         self.sum = crc32c::crc32c_append(crc32c::crc32c_append(self.sum, text), b"\n");

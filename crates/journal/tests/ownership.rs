@@ -1,0 +1,21 @@
+//! A log has one owner at a time.
+
+#![cfg(test)]
+
+use flyball_journal::{Error, Log};
+
+#[test]
+fn a_log_that_is_open_is_refused_to_a_second_owner_who_is_told_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_first, _) = Log::open(dir.path()).unwrap();
+    let refused = Log::open(dir.path()).err().unwrap();
+    assert!(matches!(&refused, Error::Locked { holder, .. } if *holder == format!("pid {}", std::process::id())), "{refused}");
+}
+
+#[test]
+fn a_closed_log_can_be_opened_again_while_its_first_owner_still_holds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = Log::open(dir.path()).unwrap();
+    first.close();
+    assert!(Log::open(dir.path()).is_ok());
+}
