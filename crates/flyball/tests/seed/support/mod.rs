@@ -1,5 +1,5 @@
 //! What the scenarios share: a world to run agents in, readings of its journal, and real servers around it.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod child;
 mod pipeline;
