@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_core_agent::TriggerEvent;
-use flyball_runtime::{Control, ControlError, ProcessStatus, RuntimeStatus};
+use flyball_runtime::{Control, ControlError, ProcessStatus, RuntimeStatus, Settlement};
 use flyball_triggers::Receipt;
 use hyper::Method;
 use serde_json::Value;
@@ -160,6 +160,11 @@ impl Control for RemoteControl {
         let body = SentMessage { topic: topic.to_owned(), content, sender: sender.to_owned() };
         let Delivered { delivered } = self.post("/messages", &body).await?;
         Ok(delivered)
+    }
+
+    async fn resolve(&self, name: &str, settlement: Settlement) -> Result<(), ControlError> {
+        let Done { .. } = self.post(&process_path(name, "resolve"), &settlement).await?;
+        Ok(())
     }
 
     async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {

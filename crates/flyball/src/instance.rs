@@ -21,6 +21,8 @@ pub struct DataDir {
 pub struct Instance {
     /// Its process id.
     pub pid: u32,
+    /// The name that its API answers with, another one for each start.
+    pub node_id: String,
     /// Where its API listens.
     pub address: SocketAddr,
     /// Since when.
@@ -53,10 +55,12 @@ impl DataDir {
         fs::rename(&draft, self.file()).with_context(|| format!("writing {}", self.file().display()))
     }
 
-    /// Nobody is running here any more.
+    /// This process runs here no more. What another one has announced since is left alone.
     pub fn withdraw(&self) {
-        // If it stays, whoever reads it finds nobody at the address and says so.
-        let _ = fs::remove_file(self.file());
+        if self.instance().is_ok_and(|instance| instance.pid == std::process::id()) {
+            // If it stays, whoever reads it finds nobody at the address and says so.
+            let _ = fs::remove_file(self.file());
+        }
     }
 
     /// Who is running here.

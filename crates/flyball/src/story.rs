@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Local};
 use flyball_core_agent::text::one_line;
-use flyball_core_agent::{Directive, TriggerEvent};
-use flyball_journal::{Entry, LifecycleState, Record};
+use flyball_core_agent::{Directive, StepId, TriggerEvent};
+use flyball_journal::{Decision, Entry, LifecycleState, Record};
 use owo_colors::{AnsiColors, OwoColorize};
 use serde_json::{Map, Value};
 
@@ -69,6 +69,7 @@ pub fn tell(record: &Record) -> Option<Line> {
             (if reply.is_error { Mark::Bad } else { Mark::Answer }, answered(&reply.text, settled_by))
         }
         Entry::InvocationHeld { why, .. } => (Mark::Warning, format!("the run is held: {why}")),
+        Entry::Settled { step, decision, note, .. } => (Mark::Warning, settled(step, decision, note)),
         Entry::InvocationResult { outcome, .. } => match &outcome.directive {
             Directive::Continue => (Mark::Good, outcome.reply.clone()),
             Directive::Pause { why, .. } => (Mark::Warning, format!("{} (pauses: {why})", outcome.reply)),
@@ -147,6 +148,17 @@ fn answered(text: &str, settled_by: &Option<String>) -> String {
         None => text.to_owned(),
         Some(by) => format!("it had happened before the cut, says {by}: {text}"),
     }
+}
+
+fn settled(step: &StepId, decision: &Decision, note: &str) -> String {
+    let decision = match decision {
+        Decision::Happened { .. } => "it happened",
+        Decision::DidNotHappen => "it did not happen",
+        Decision::Retry => "make it once more",
+        Decision::Abort => "give the run up",
+    };
+    let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    format!("an operator says of call {step}: {decision}{note}")
 }
 
 fn moved(to: LifecycleState, reason: &str) -> Option<(Mark, String)> {

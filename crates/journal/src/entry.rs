@@ -7,7 +7,7 @@ use flyball_core_agent::{Change, Effect, Outcome, Reply, RunId, StepId, ToolRepl
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{LifecycleState, ProcessFold};
+use crate::{Decision, LifecycleState, ProcessFold};
 
 /// One fact about one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,6 +85,20 @@ pub enum Entry {
         /// What it waits for.
         why: String,
     },
+    /// Someone said what became of a call in doubt. The run goes on, unless it is aborted.
+    Settled {
+        /// The run.
+        run: RunId,
+        /// The event it handles.
+        event_id: String,
+        /// The call's step.
+        step: StepId,
+        /// What was said.
+        #[serde(flatten)]
+        decision: Decision,
+        /// Why, in the operator's words.
+        note: String,
+    },
     /// A run ended; its end and all of its writes are one record.
     InvocationResult {
         /// The run.
@@ -152,6 +166,7 @@ impl Entry {
             Self::ToolCall { .. } => "tool_call",
             Self::ToolResult { .. } => "tool_result",
             Self::InvocationHeld { .. } => "invocation_held",
+            Self::Settled { .. } => "settled",
             Self::InvocationResult { .. } => "invocation_result",
             Self::Error { .. } => "error",
             Self::ContextUpdate { .. } => "context_update",
@@ -169,6 +184,7 @@ impl Entry {
             | Self::ToolCall { run, .. }
             | Self::ToolResult { run, .. }
             | Self::InvocationHeld { run, .. }
+            | Self::Settled { run, .. }
             | Self::InvocationResult { run, .. }
             | Self::Error { run, .. } => Some(run),
             Self::Note { run, .. } => run.as_ref(),

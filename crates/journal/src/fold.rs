@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use flyball_core_agent::{Change, RunId, TriggerEvent};
+use flyball_core_agent::{Change, RunId, StepId, ToolReply, TriggerEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dedup::Dedup;
 use crate::tape::Tape;
-use crate::{Entry, LifecycleState, Record};
+use crate::{Decision, Entry, LifecycleState, Record};
 
 /// The state of one process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct ProcessFold {
     pub reason: String,
     /// Runs that came to an end, whether well or not.
     pub invocation_count: u64,
-    /// Runs in a row that failed for good.
+    /// Runs in a row that failed for good, since the process was last started anew.
     pub consecutive_failures: u32,
     /// Events that were taken in and have no end yet, by the number of the record that took them in.
     #[serde(with = "pairs")]
@@ -105,7 +105,11 @@ impl ProcessFold {
     pub fn apply(&mut self, seq: u64, at: DateTime<Utc>, entry: &Entry) {
         self.entries += 1;
         match entry {
-            Entry::StateTransition { to_state, reason, .. } => {
+            Entry::StateTransition { from_state, to_state, reason } => {
+                // One that is started anew may fail as often as at first; a crash gives no such pardon.
+                if from_state.is_over() {
+                    self.consecutive_failures = 0;
+                }
                 self.state = *to_state;
                 self.reason.clone_from(reason);
             }
@@ -119,6 +123,7 @@ impl ProcessFold {
                     open.held = Some(why.clone());
                 }
             }
+            Entry::Settled { run, event_id, step, decision, .. } => self.settle(run, event_id, step, decision),
             Entry::InvocationResult { run, event_id, outcome, changes } => {
                 self.write(changes);
                 if let Some(event) = self.end(run, event_id) {
@@ -168,6 +173,19 @@ impl ProcessFold {
         });
         open.attempt = attempt;
         open.held = None;
+    }
+
+    fn settle(&mut self, run: &RunId, event_id: &str, step: &StepId, decision: &Decision) {
+        let Some(open) = self.open_runs.get_mut(run) else { return };
+        open.held = None;
+        match decision {
+            Decision::Happened { result } => open.tape.set_result(step, &ToolReply::ok(result)),
+            Decision::DidNotHappen | Decision::Retry => open.tape.clear_doubt(step),
+            Decision::Abort => {
+                self.end(run, event_id);
+                self.invocation_count += 1;
+            }
+        }
     }
 
     fn tape(&mut self, run: &RunId, record: impl FnOnce(&Tape)) {

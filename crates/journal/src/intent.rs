@@ -72,7 +72,7 @@ impl Toolbox for IntentToolbox {
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {
         let tape = call.run.extension::<Tape>();
         let before = tape.intent(&call.step).unwrap_or(0);
-        if before > 0
+        if tape.in_doubt(&call.step)
             && call.effect() == Effect::Irreversible
             && let Some(reply) = self.settle(call, &tape, "its result is not known").await?
         {

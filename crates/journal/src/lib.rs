@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod dedup;
+mod doubt;
 mod entry;
 mod error;
 mod fold;
@@ -13,6 +14,7 @@ mod storage;
 mod tape;
 
 pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS};
+pub use doubt::{Decision, Doubt, doubts};
 pub use entry::{Entry, Record};
 pub use error::Error;
 pub use fold::{Exchange, MAX_EXCHANGES, MAX_HISTORY, OpenRun, ProcessFold};

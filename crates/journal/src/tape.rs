@@ -22,6 +22,9 @@ struct Step {
     reply: Option<Reply>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<u32>,
+    /// Someone said that the call did not happen, or may be made again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cleared: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<ToolReply>,
 }
@@ -55,6 +58,11 @@ impl Tape {
         self.lock().get(step)?.intent
     }
 
+    /// The call left, was not answered, and nobody said that it may be made again.
+    pub fn in_doubt(&self, step: &StepId) -> bool {
+        self.lock().get(step).is_some_and(|step| step.intent.is_some() && step.result.is_none() && !step.cleared)
+    }
+
     /// What this call was answered with.
     pub fn result(&self, step: &StepId) -> Option<ToolReply> {
         self.lock().get(step)?.result.clone()
@@ -75,7 +83,14 @@ impl Tape {
     }
 
     pub(crate) fn set_intent(&self, step: &StepId, attempt: u32) {
-        self.lock().entry(step.clone()).or_default().intent = Some(attempt);
+        let mut steps = self.lock();
+        let step = steps.entry(step.clone()).or_default();
+        step.intent = Some(attempt);
+        step.cleared = false;
+    }
+
+    pub(crate) fn clear_doubt(&self, step: &StepId) {
+        self.lock().entry(step.clone()).or_default().cleared = true;
     }
 
     pub(crate) fn set_result(&self, step: &StepId, reply: &ToolReply) {

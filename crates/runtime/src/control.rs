@@ -1,8 +1,10 @@
 //! The one way in from outside: the command line and the HTTP API know nothing else.
 
 use async_trait::async_trait;
-use flyball_core_agent::TriggerEvent;
+use flyball_core_agent::{RunId, StepId, TriggerEvent};
+use flyball_journal::Decision;
 use flyball_triggers::{Receipt, Refusal};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{ProcessStatus, RuntimeStatus};
@@ -39,8 +41,26 @@ pub trait Control: Send + Sync {
     /// Publishes a message on the broker. Returns how many processes took it.
     async fn publish(&self, topic: &str, sender: &str, content: Value) -> Result<usize, ControlError>;
 
+    /// Says what became of a call in doubt. It is durable when this returns, and the run goes on.
+    async fn resolve(&self, name: &str, settlement: Settlement) -> Result<(), ControlError>;
+
     /// Asks a layer of a process something that only the layer understands.
     async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError>;
+}
+
+/// What an operator says of a call in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settlement {
+    /// The run that is held.
+    pub run: RunId,
+    /// The call's step.
+    pub step: StepId,
+    /// What became of it.
+    pub decision: Decision,
+    /// Why, in the operator's words.
+    #[serde(default)]
+    pub note: String,
 }
 
 /// Why a request was not carried out.

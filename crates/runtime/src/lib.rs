@@ -6,7 +6,7 @@ mod runtime;
 mod spec;
 mod status;
 
-pub use control::{Control, ControlError};
+pub use control::{Control, ControlError, Settlement};
 pub use process::AgentProcess;
 pub use runtime::{AgentRuntime, JournalHome, RuntimeParts};
 pub use spec::{Blueprint, Built, Cleanup, Past, ProcessSpec, Restart, RestartPolicy, StartCause};

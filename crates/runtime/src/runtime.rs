@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::process::{AgentProcess, Surroundings};
-use crate::{Blueprint, Control, ControlError, ProcessSpec, ProcessStatus, RuntimeStatus};
+use crate::{Blueprint, Control, ControlError, ProcessSpec, ProcessStatus, RuntimeStatus, Settlement};
 
 /// Manages processes. Drop it after [`shutdown`](AgentRuntime::shutdown).
 pub struct AgentRuntime {
@@ -230,6 +230,10 @@ impl Control for AgentRuntime {
 
     async fn publish(&self, topic: &str, sender: &str, content: Value) -> Result<usize, ControlError> {
         delivered(self.broker.publish(Message::new(topic, sender, content)).await)
+    }
+
+    async fn resolve(&self, name: &str, settlement: Settlement) -> Result<(), ControlError> {
+        self.get_process(name)?.resolve(settlement).await
     }
 
     async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {

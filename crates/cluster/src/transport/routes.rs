@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use flyball_core_agent::TriggerEvent;
-use flyball_runtime::{Control, ControlError, ProcessStatus};
+use flyball_runtime::{Control, ControlError, ProcessStatus, Settlement};
 use hyper::StatusCode;
 
 use super::body::{Body, MaybeBody, Name, check_name};
@@ -42,6 +42,7 @@ pub(super) fn router(control: Arc<dyn Control>, config: &TransportConfig, limits
         .route("/processes/{name}/pause", post(pause))
         .route("/processes/{name}/resume", post(resume))
         .route("/processes/{name}/event", post(inject))
+        .route("/processes/{name}/resolve", post(resolve))
         .route("/processes/{name}/command", post(command))
         .route("/events", post(emit))
         .route("/messages", post(publish))
@@ -108,6 +109,11 @@ async fn inject(
     event.dedup_key = body.dedup_key;
     let receipt = node.in_time(node.control.inject(&name, event)).await??;
     Ok((StatusCode::ACCEPTED, Json(Accepted { event_id: receipt.event_id, duplicate: receipt.duplicate })))
+}
+
+async fn resolve(State(node): State<Node>, Name(name): Name, Body(settlement): Body<Settlement>) -> Answer<Done> {
+    node.in_time(node.control.resolve(&name, settlement)).await??;
+    done(name, "resolved")
 }
 
 async fn command(State(node): State<Node>, Name(name): Name, Body(body): Body<Command>) -> Answer<CommandAnswer> {

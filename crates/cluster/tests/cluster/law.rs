@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use flyball_cluster::{RemoteControl, RuntimeTransport, TransportConfig};
-use flyball_core_agent::TriggerEvent;
-use flyball_runtime::{Control, ControlError};
+use flyball_core_agent::{RunId, StepId, TriggerEvent};
+use flyball_journal::Decision;
+use flyball_runtime::{Control, ControlError, Settlement};
 use flyball_triggers::{Receipt, Refusal};
 use serde_json::json;
 
@@ -17,6 +18,10 @@ async fn remote(token: Option<&str>) -> (RuntimeTransport, RemoteControl) {
     let transport = RuntimeTransport::serve(Arc::new(Fake::default()), config).await.unwrap();
     let remote = RemoteControl::new(&format!("http://{}", transport.local_addr()), token).unwrap();
     (transport, remote)
+}
+
+fn settlement(decision: Decision) -> Settlement {
+    Settlement { run: RunId("r".into()), step: StepId::call(0, 0), decision, note: "looked it up".into() }
 }
 
 /// Everything that a control can be asked, with every kind of answer, in words.
@@ -47,6 +52,8 @@ async fn story(control: &dyn Control) -> Vec<String> {
         control.emit("other", "other", json!(null)),
         control.publish("analysis.complete", "cli", json!("text")),
         control.publish("other", "other", json!([])),
+        control.resolve("monitor", settlement(Decision::Happened { result: "done".into() })),
+        control.resolve("monitor", settlement(Decision::Retry)),
         control.command("monitor", "budget", "set", json!({"max": 3})),
         control.command("monitor", "budget", "show", json!(null)),
         control.command("monitor", "weather", "show", json!(null)),

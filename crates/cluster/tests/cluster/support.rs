@@ -6,8 +6,9 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use flyball_core_agent::TriggerEvent;
+use flyball_journal::Decision;
 use flyball_journal::LifecycleState;
-use flyball_runtime::{Control, ControlError, ProcessStatus, RuntimeStatus};
+use flyball_runtime::{Control, ControlError, ProcessStatus, RuntimeStatus, Settlement};
 use flyball_triggers::{Receipt, Refusal};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -132,6 +133,13 @@ impl Control for Fake {
 
     async fn publish(&self, topic: &str, sender: &str, content: Value) -> Result<usize, ControlError> {
         Ok(usize::from(topic == "analysis.complete") + usize::from(sender == "cli") + usize::from(content == json!("text")))
+    }
+
+    async fn resolve(&self, name: &str, settlement: Settlement) -> Result<(), ControlError> {
+        self.with(name, |_| match settlement.decision {
+            Decision::Happened { result } if result == "done" => Ok(()),
+            _ => Err(ControlError::State(format!("no run {} is held", settlement.run))),
+        })
     }
 
     async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {

@@ -67,18 +67,28 @@ pub struct Stop {
 /// Who a request from the command line is from.
 const SENDER: &str = "cli";
 
+/// What the instance asks of those who call it, where it asks for anything.
+const TOKEN_VARIABLE: &str = "FLYBALL_TOKEN";
+
 /// An instance that was asked to stop is waited for this long.
 const STOP_WAIT: Duration = Duration::from_secs(60);
 
-fn parse_json(text: &str) -> Result<Value, String> {
+pub fn parse_json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own, as in '\"text\"'"))
 }
 
 /// The running instance, and a way to talk to it.
-pub fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
+pub async fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
     let instance = data.instance()?;
-    let control = RemoteControl::new(&format!("http://{}", instance.address), None).map_err(|error| anyhow!("{error}"))?;
-    Ok((instance, control))
+    let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
+    let control = RemoteControl::new(&format!("http://{}", instance.address), token).map_err(|error| anyhow!("{error}"))?;
+    let (path, pid, address) = (data.path().display(), instance.pid, instance.address);
+    let gone = format!("if it was cut off, `flyball run DIR --data {path}` goes on where it was");
+    match control.health().await {
+        Ok(health) if health.node_id == instance.node_id => Ok((instance, control)),
+        Ok(_) => bail!("the runtime on {path} (pid {pid}) is gone, and another one answers at {address}; {gone}"),
+        Err(error) => bail!("the runtime on {path} (pid {pid}) does not answer; {gone}: {error}"),
+    }
 }
 
 /// A result of asking, with a failure to reach the instance explained.
@@ -88,7 +98,7 @@ pub fn reached<T>(result: Result<T, ControlError>, instance: &Instance) -> Resul
 
 impl Emit {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let (instance, control) = connect(data)?;
+        let (instance, control) = connect(data).await?;
         let taken = reached(control.emit(&self.event_type, SENDER, self.body.data).await, &instance)?;
         told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took {}", taken, self.event_type))
     }
@@ -96,7 +106,7 @@ impl Emit {
 
 impl Send {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let (instance, control) = connect(data)?;
+        let (instance, control) = connect(data).await?;
         let taken = reached(control.publish(&self.topic, SENDER, self.body.data).await, &instance)?;
         told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took the message to {}", taken, self.topic))
     }
@@ -104,7 +114,7 @@ impl Send {
 
 impl Fire {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let (instance, control) = connect(data)?;
+        let (instance, control) = connect(data).await?;
         let event = TriggerEvent::new(SENDER, "manual", Utc::now(), self.body.data);
         let receipt = reached(control.inject(&self.name, event).await, &instance)?;
         let answer = json!({"event_id": receipt.event_id, "duplicate": receipt.duplicate});
@@ -114,7 +124,7 @@ impl Fire {
 
 impl Stop {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let (instance, control) = connect(data)?;
+        let (instance, control) = connect(data).await?;
         let Some(name) = &self.name else {
             stop_instance(data, &instance).await?;
             return told(
@@ -129,9 +139,7 @@ impl Stop {
 }
 
 async fn stop_instance(data: &DataDir, instance: &Instance) -> Result<()> {
-    // Asked first, so that a number that a stranger has by now gets no signal.
-    let control = RemoteControl::new(&format!("http://{}", instance.address), None).map_err(|error| anyhow!("{error}"))?;
-    reached(control.node_status().await, instance)?;
+    // It answered a moment ago, so the number is not a stranger's by now.
     let pid = instance.pid.to_string();
     let sent = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await.context("running kill")?;
     if !sent.success() {

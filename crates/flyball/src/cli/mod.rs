@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how answers look.
 
 mod ask;
+mod doubt;
 mod logs;
 mod output;
 mod ps;
@@ -37,6 +38,11 @@ enum Command {
     Ps(ps::Ps),
     /// Tell what happened, from the journal
     Logs(logs::Logs),
+    /// List the calls of which nobody knows whether they happened
+    #[command(name = "indoubt")]
+    InDoubt(doubt::InDoubt),
+    /// Say what became of a call in doubt
+    Resolve(doubt::Resolve),
     /// Emit an event on the bus
     Emit(ask::Emit),
     /// Publish a message to a topic
@@ -76,6 +82,11 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Validate(validate) => validate.execute(),
         Command::Ps(ps) => runtime.block_on(ps.execute(&data(&ps.at))),
         Command::Logs(logs) => runtime.block_on(logs.execute(&data(&logs.at))),
+        Command::InDoubt(doubt) => doubt.execute(&data(&doubt.at)),
+        Command::Resolve(resolve) => {
+            let data = data(&resolve.at);
+            runtime.block_on(resolve.execute(&data))
+        }
         Command::Emit(emit) => runtime.block_on(emit.execute(&data(&nowhere))),
         Command::Send(send) => runtime.block_on(send.execute(&data(&nowhere))),
         Command::Fire(fire) => runtime.block_on(fire.execute(&data(&nowhere))),

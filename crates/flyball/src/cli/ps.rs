@@ -24,7 +24,7 @@ pub struct Ps {
 
 impl Ps {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let (instance, control) = ask::connect(data)?;
+        let (instance, control) = ask::connect(data).await?;
         let status = ask::reached(control.node_status().await, &instance)?;
         if self.output == Output::Json {
             output::json(&status)?;

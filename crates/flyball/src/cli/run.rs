@@ -15,6 +15,7 @@ use super::validate::{self, MISTAKE};
 use super::{At, Output};
 use crate::instance::DataDir;
 use crate::manifest::{self, Manifest};
+use ending::Signals;
 
 /// Run the agents of a manifest, or of every *.agent file in a directory.
 #[derive(Debug, Args)]
@@ -65,9 +66,14 @@ impl Run {
                 return Ok(ExitCode::from(MISTAKE));
             }
         };
-        let running = start::start(&plan).await?;
-        let ending = ending::wait(&running, plan.until).await;
-        running.finish(ending, plan.output).await
+        // Heard from here on: whoever finds the instance announced may ask it to stop.
+        let mut signals = Signals::listen()?;
+        let running = tokio::select! {
+            running = start::start(&plan) => running?,
+            signal = signals.next() => return Ok(ending::before_it_was_up(&plan.data, signal)),
+        };
+        let ending = ending::wait(&running, plan.until, &mut signals).await;
+        running.finish(ending, plan.output, &mut signals).await
     }
 
     fn plan(self, data: Option<PathBuf>) -> Result<Plan, manifest::ManifestError> {

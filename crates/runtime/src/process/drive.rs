@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use super::life::{End, Life, Pause};
 use super::run::{RunEnd, Task};
 use super::{Answer, Command};
-use crate::ControlError;
+use crate::{ControlError, Settlement};
 
 /// What the loop does next.
 enum Next {
@@ -33,7 +33,7 @@ pub(super) async fn drive(mut life: Life, commands: &mut mpsc::Receiver<Command>
         let clock = std::sync::Arc::clone(&life.log_clock);
         let next = tokio::select! {
             command = commands.recv() => match command {
-                Some(command) => life.obey(command),
+                Some(command) => life.obey(command).await,
                 None => Next::Stop { why: "its owner let go of it".into(), answer: None },
             },
             Some(ended) = life.runs.join_next() => life.run_ended(ended),
@@ -177,7 +177,7 @@ impl Life {
         }
     }
 
-    fn obey(&mut self, command: Command) -> Next {
+    async fn obey(&mut self, command: Command) -> Next {
         match command {
             Command::Start(answer) => drop(answer.send(Err(ControlError::State("the process is alive already".into())))),
             Command::Stop(answer) => return Next::Stop { why: "asked to stop".into(), answer: Some(answer) },
@@ -189,10 +189,28 @@ impl Life {
                 self.pause = None;
                 let _ = answer.send(Ok(()));
             }
+            Command::Resolve { settlement, answer } => drop(answer.send(self.resolve(settlement).await)),
             Command::Inject { event, answer } => self.take_offer(Offer { event, answer }),
             Command::Layer { layer, request, body, answer } => drop(answer.send(self.ask_layer(&layer, &request, &body))),
         }
         Next::GoOn
+    }
+
+    /// Records what an operator says of a call in doubt, and lets the run go on.
+    async fn resolve(&mut self, settlement: Settlement) -> Result<(), ControlError> {
+        let Settlement { run, step, decision, note } = settlement;
+        let Some(open) = self.fold.open_runs.get(&run).filter(|open| open.held.is_some()) else {
+            return Err(ControlError::State(format!("no run {run} is held: see `flyball indoubt`")));
+        };
+        if !open.tape.in_doubt(&step) {
+            return Err(ControlError::State(format!("call {step} of run {run} is not in doubt: see `flyball indoubt`")));
+        }
+        let entry = Entry::Settled { run: run.clone(), event_id: open.event_id.clone(), step, decision, note };
+        let recorded = self.journal.append(vec![entry.clone()]).await;
+        let seq = recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
+        self.fold.apply(seq, self.now(), &entry);
+        self.waiting.remove(&run);
+        Ok(())
     }
 
     fn ask_layer(&self, name: &str, request: &str, body: &Value) -> Result<Value, ControlError> {

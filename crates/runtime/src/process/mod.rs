@@ -14,7 +14,7 @@ use flyball_triggers::{Receipt, Refusal};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Blueprint, ControlError, ProcessSpec, ProcessStatus};
+use crate::{Blueprint, ControlError, ProcessSpec, ProcessStatus, Settlement};
 
 /// A long-running agent. The handle is cheap to clone; the process lives until it is stopped, and
 /// its task until every handle is gone.
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Pause { why: String, answer: Answer<()> },
     Resume(Answer<()>),
     Inject { event: TriggerEvent, answer: oneshot::Sender<Result<Receipt, Refusal>> },
+    Resolve { settlement: Settlement, answer: Answer<()> },
     Layer { layer: String, request: String, body: Value, answer: Answer<Value> },
 }
 
@@ -121,6 +122,11 @@ impl AgentProcess {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Inject { event, answer }).await?;
         Ok(answered.await.map_err(|_| gone())??)
+    }
+
+    /// Says what became of a call in doubt.
+    pub async fn resolve(&self, settlement: Settlement) -> Result<(), ControlError> {
+        self.ask(|answer| Command::Resolve { settlement, answer }).await
     }
 
     /// Asks one of its layers.

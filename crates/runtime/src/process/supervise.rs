@@ -171,7 +171,11 @@ fn tell(answer: Option<Answer<()>>, result: Result<(), ControlError>) {
 fn refuse(command: Command, state: LifecycleState) {
     let error = ControlError::State(format!("the process is {state}: start it first"));
     match command {
-        Command::Start(answer) | Command::Stop(answer) | Command::Resume(answer) | Command::Pause { answer, .. } => {
+        Command::Start(answer)
+        | Command::Stop(answer)
+        | Command::Resume(answer)
+        | Command::Pause { answer, .. }
+        | Command::Resolve { answer, .. } => {
             tell(Some(answer), Err(error));
         }
         Command::Inject { answer, .. } => drop(answer.send(Err(flyball_triggers::Refusal::Closed))),

@@ -2,18 +2,19 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use flyball_journal::LifecycleState;
 use flyball_runtime::{Control, ProcessStatus, RuntimeStatus};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Until;
 use super::start::Running;
 use crate::cli::Output;
 use crate::cli::output::{self, colour};
+use crate::instance::DataDir;
 
 /// Why a run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,21 +28,42 @@ pub(super) enum Ending {
 }
 
 /// Waits for the end. Missions are looked at whenever a process's status changes.
-pub(super) async fn wait(running: &Running, until: Until) -> Ending {
+pub(super) async fn wait(running: &Running, until: Until, signals: &mut Signals) -> Ending {
     tokio::select! {
-        signal = signalled() => Ending::Signal(signal),
+        signal = signals.next() => Ending::Signal(signal),
         ending = all_over(running, until) => ending,
     }
 }
 
-async fn signalled() -> &'static str {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+/// The signals that end a run. They are heard from the moment this is made, and kill no more.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub fn listen() -> Result<Self> {
+        let listening = signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+        let (interrupt, terminate) = listening.context("listening for signals")?;
+        Ok(Self { interrupt, terminate })
     }
+
+    /// The next one's name.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// Someone asked for the end while everything was still coming up. No run has begun, so nothing is
+/// waited for: a server that hangs must not keep anyone.
+pub(super) fn before_it_was_up(data: &DataDir, signal: &str) -> ExitCode {
+    data.withdraw();
+    eprintln!("ended by {signal} before everything was up");
+    ExitCode::SUCCESS
 }
 
 async fn all_over(running: &Running, until: Until) -> Ending {
@@ -97,11 +119,11 @@ const IMPATIENT: u8 = 130;
 impl Running {
     /// Stops everything, sums up, and gives the exit code: 0 unless a mission was to end the run
     /// and was not achieved.
-    pub async fn finish(self, ending: Ending, output: Output) -> Result<ExitCode> {
+    pub async fn finish(self, ending: Ending, output: Output, signals: &mut Signals) -> Result<ExitCode> {
         let runtime = std::sync::Arc::clone(&self.runtime);
         tokio::select! {
             () = self.close() => {}
-            signal = signalled() => {
+            signal = signals.next() => {
                 // As by a crash: the next start goes on from what is recorded.
                 eprintln!("a second {signal}: leaving at once; what was under way goes on at the next start");
                 return Ok(ExitCode::from(IMPATIENT));

@@ -48,8 +48,9 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
         let home = homes.of(manifest, &plan.data)?;
         runtime.add_process_at(&home, assembly.spec(), Arc::new(assembly)).map_err(|error| anyhow!("{error}"))?;
     }
-    let transport = serve(&runtime, plan).await?;
-    announce(&plan.data, transport.local_addr())?;
+    let node_id = node_id();
+    let transport = serve(&runtime, plan, &node_id).await?;
+    announce(&plan.data, transport.local_addr(), node_id)?;
     if plan.output == Output::Human {
         banner::print(plan, transport.local_addr(), &homes.found);
     }
@@ -74,20 +75,32 @@ impl Running {
     pub async fn close(self) {
         self.runtime.shutdown().await;
         self.transport.shutdown().await;
-        self.data.withdraw();
         self.homes.close().await;
+        // Last, so that whoever waits for it finds the journals free.
+        self.data.withdraw();
         self.teller.end().await;
     }
 }
 
-async fn serve(runtime: &Arc<AgentRuntime>, plan: &Plan) -> Result<RuntimeTransport> {
+/// Ports are taken by one instance after the other; by this name a client knows that it reached the right one.
+fn node_id() -> String {
+    let start = format!("{} {:?}", std::process::id(), Utc::now());
+    format!("local-{}", flyball_core_agent::short_hash(start.as_bytes()))
+}
+
+async fn serve(runtime: &Arc<AgentRuntime>, plan: &Plan, node_id: &str) -> Result<RuntimeTransport> {
     let asked = plan.listen.as_deref();
     let addr = match asked {
         Some(listen) => address(listen)?,
         None => SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
     };
-    let config =
-        TransportConfig { addr, try_next_ports: asked.is_none(), token: plan.token.clone(), ..TransportConfig::default() };
+    let config = TransportConfig {
+        addr,
+        try_next_ports: asked.is_none(),
+        node_id: node_id.to_owned(),
+        token: plan.token.clone(),
+        ..TransportConfig::default()
+    };
     let control = Arc::clone(runtime) as Arc<dyn Control>;
     RuntimeTransport::serve(control, config).await.map_err(|error| anyhow!("{error}"))
 }
@@ -98,9 +111,9 @@ fn address(listen: &str) -> Result<SocketAddr> {
     found.next().with_context(|| format!("'{listen}' stands for no address"))
 }
 
-fn announce(data: &DataDir, address: SocketAddr) -> Result<()> {
+fn announce(data: &DataDir, address: SocketAddr, node_id: String) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    data.announce(&Instance { pid: std::process::id(), address, started_at: Utc::now(), version })
+    data.announce(&Instance { pid: std::process::id(), node_id, address, started_at: Utc::now(), version })
 }
 
 /// The open logs, one per directory, and what they held.
@@ -125,7 +138,8 @@ impl Homes {
         if let Some(home) = self.by_dir.get(&dir) {
             return Ok(home.clone());
         }
-        let opened = Log::open(&dir).with_context(|| format!("opening the journal in {}", dir.display()))?;
+        let opened = Log::open(&dir)
+            .with_context(|| format!("opening the journal in {} (--data names another data directory)", dir.display()))?;
         self.found.push(found(&dir, &opened.1));
         let home = JournalHome::from(opened);
         self.by_dir.insert(dir, home.clone());

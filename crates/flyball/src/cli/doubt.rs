@@ -1,0 +1,169 @@
+//! `flyball indoubt` and `flyball resolve`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow, bail};
+use clap::{ArgGroup, Args};
+use flyball_journal::{Decision, Doubt, Entry, Log, Record, doubts};
+use flyball_runtime::{Control, Settlement};
+use owo_colors::OwoColorize;
+use serde_json::{Value, json};
+
+use super::output::{self, colour};
+use super::{At, Output, ask};
+use crate::instance::DataDir;
+
+/// List the calls of which nobody knows whether they happened.
+#[derive(Debug, Args)]
+pub struct InDoubt {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Say what became of a call in doubt.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("decision").required(true))]
+pub struct Resolve {
+    /// The call, as `flyball indoubt` names it; its beginning is enough where it names one call only
+    id: String,
+    /// It happened: the run goes on with --result
+    #[arg(long, group = "decision")]
+    happened: bool,
+    /// It did not happen: the run makes the call
+    #[arg(long, group = "decision")]
+    did_not_happen: bool,
+    /// Once more does no harm: the run makes the call
+    #[arg(long, group = "decision")]
+    retry: bool,
+    /// The run shall not go on
+    #[arg(long, group = "decision")]
+    abort: bool,
+    /// What the tool would have said, as JSON
+    #[arg(long, value_name = "JSON", requires = "happened", value_parser = ask::parse_json)]
+    result: Option<Value>,
+    /// Why; it is written into the journal
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    #[command(flatten)]
+    pub(super) at: At,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+impl InDoubt {
+    pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
+        let doubts = doubts(&records(data)?);
+        match self.output {
+            Output::Json => output::json(&doubts)?,
+            Output::Human if doubts.is_empty() => output::line("no call is in doubt"),
+            Output::Human => doubts.iter().for_each(print),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Resolve {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let doubt = find(doubts(&records(data)?), &self.id)?;
+        let decision = self.decision();
+        let settlement =
+            Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision: decision.clone(), note: self.note.clone() };
+        // Where nobody answers, the journal's lock says whether somebody is there after all.
+        let live = match ask::connect(data).await {
+            Ok((instance, control)) => {
+                ask::reached(control.resolve(&doubt.process, settlement).await, &instance)?;
+                true
+            }
+            Err(_) => {
+                write_down(data, &doubt, settlement).await?;
+                false
+            }
+        };
+        self.tell(&doubt, &decision, live)
+    }
+
+    fn decision(&self) -> Decision {
+        if self.happened {
+            let result = self.result.clone().map_or_else(|| "done".to_owned(), text);
+            return Decision::Happened { result };
+        }
+        if self.did_not_happen {
+            return Decision::DidNotHappen;
+        }
+        if self.retry { Decision::Retry } else { Decision::Abort }
+    }
+
+    fn tell(&self, doubt: &Doubt, decision: &Decision, live: bool) -> Result<ExitCode> {
+        match self.output {
+            Output::Json => output::json(&json!({"id": doubt.id, "process": doubt.process, "decision": decision, "live": live}))?,
+            Output::Human => {
+                let when = if live { "now" } else { "at the next `flyball run`" };
+                let then = match decision {
+                    Decision::Abort => format!("the run of {} is given up {when}", doubt.process),
+                    _ => format!("the run of {} goes on {when}", doubt.process),
+                };
+                output::line(&format!("{}: recorded; {then}", doubt.tool));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Writes the decision into the journal of an instance that is not running.
+async fn write_down(data: &DataDir, doubt: &Doubt, settlement: Settlement) -> Result<()> {
+    let (log, _) = Log::open(&data.journal())?;
+    let Settlement { run, step, decision, note } = settlement;
+    let entry = Entry::Settled { run, event_id: doubt.event_id.clone(), step, decision, note };
+    log.process(&doubt.process).append(vec![entry]).await?;
+    log.close();
+    Ok(())
+}
+
+fn records(data: &DataDir) -> Result<Vec<Record>> {
+    let journal = data.journal();
+    if !journal.is_dir() {
+        bail!("there is no journal under {}: name the directory of the run with --data", data.path().display());
+    }
+    Ok(flyball_journal::read(&journal)?)
+}
+
+fn find(doubts: Vec<Doubt>, id: &str) -> Result<Doubt> {
+    let mut matching: Vec<Doubt> = doubts.into_iter().filter(|doubt| doubt.id.starts_with(id)).collect();
+    match matching.len() {
+        1 => Ok(matching.remove(0)),
+        0 => Err(anyhow!("no call in doubt is named '{id}': see `flyball indoubt`")),
+        _ => {
+            let ids: Vec<&str> = matching.iter().map(|doubt| doubt.id.as_str()).collect();
+            Err(anyhow!("'{id}' may be any of: {}", ids.join(", ")))
+        }
+    }
+}
+
+fn print(doubt: &Doubt) {
+    let id = if colour() { doubt.id.yellow().bold().to_string() } else { doubt.id.clone() };
+    output::line(&id);
+    output::line(&format!("  process  {}", doubt.process));
+    output::line(&format!("  call     {} {}", doubt.tool, Value::Object(doubt.args.clone())));
+    output::line(&format!(
+        "  effect   {}, left {} time(s), last at {} (record {})",
+        doubt.effect,
+        doubt.attempt,
+        doubt.since.to_rfc3339(),
+        doubt.seq
+    ));
+    output::line(&format!("  because  {}", doubt.why));
+    output::line(
+        "  settle   flyball resolve ID --happened [--result JSON] | --did-not-happen | --retry | --abort  [--note TEXT]",
+    );
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}

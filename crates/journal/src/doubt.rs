@@ -1,0 +1,119 @@
+//! Calls of which nobody knows whether they happened, and what an operator may say of them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use flyball_core_agent::{Effect, RunId, StepId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Entry, Record};
+
+/// A call whose intent is recorded and whose result is not, in a run that waits because of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Doubt {
+    /// Names the call: run and step.
+    pub id: String,
+    /// The process.
+    pub process: String,
+    /// The run that is held.
+    pub run: RunId,
+    /// The call's step.
+    pub step: StepId,
+    /// The tool.
+    pub tool: String,
+    /// With what it was called; names of secrets stand in place of secrets.
+    pub args: Map<String, Value>,
+    /// What calling it does.
+    pub effect: Effect,
+    /// How often it left.
+    pub attempt: u32,
+    /// The event that the run handles.
+    pub event_id: String,
+    /// Why the run is held.
+    pub why: String,
+    /// The record of the intent.
+    pub seq: u64,
+    /// When the call left.
+    pub since: DateTime<Utc>,
+}
+
+/// What became of a call in doubt, by the word of an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Decision {
+    /// It happened. The run goes on with this result.
+    Happened {
+        /// What the tool would have said.
+        result: String,
+    },
+    /// It did not happen. The run makes the call.
+    DidNotHappen,
+    /// Nobody knows, and making it once more does no harm. The run makes the call.
+    Retry,
+    /// The run shall not go on. Its event is done with.
+    Abort,
+}
+
+/// The calls in doubt after all of `records`, oldest first. `records` may be of many processes.
+pub fn doubts(records: &[Record]) -> Vec<Doubt> {
+    let mut runs: BTreeMap<RunId, Held> = BTreeMap::new();
+    for record in records {
+        match &record.entry {
+            Entry::InvocationStart { run, event_id, .. } => {
+                let held = runs.entry(run.clone()).or_default();
+                event_id.clone_into(&mut held.event_id);
+                held.why = None;
+            }
+            Entry::ToolCall { run, step, .. } => {
+                runs.entry(run.clone()).or_default().open.insert(step.clone(), record);
+            }
+            Entry::ToolResult { run, step, .. } | Entry::Settled { run, step, .. } => {
+                runs.entry(run.clone()).or_default().open.remove(step);
+            }
+            Entry::InvocationHeld { run, why } => runs.entry(run.clone()).or_default().why = Some(why),
+            Entry::InvocationResult { run, .. } | Entry::Error { run, last: true, .. } => drop(runs.remove(run)),
+            _ => {}
+        }
+    }
+    let mut doubts: Vec<Doubt> = runs.into_values().flat_map(Held::doubts).collect();
+    doubts.sort_by_key(|doubt| doubt.seq);
+    doubts
+}
+
+/// What is known of a run so far.
+#[derive(Default)]
+struct Held<'a> {
+    event_id: String,
+    why: Option<&'a str>,
+    open: BTreeMap<StepId, &'a Record>,
+}
+
+impl Held<'_> {
+    fn doubts(self) -> Vec<Doubt> {
+        let Some(why) = self.why else { return Vec::new() };
+        self.open.into_values().filter_map(|record| doubt(record, &self.event_id, why)).collect()
+    }
+}
+
+fn doubt(record: &Record, event_id: &str, why: &str) -> Option<Doubt> {
+    let Entry::ToolCall { run, step, attempt, tool, args, effect, .. } = &record.entry else { return None };
+    // What only reads, or may be made again, is made again when the run goes on.
+    if *effect != Effect::Irreversible {
+        return None;
+    }
+    Some(Doubt {
+        id: format!("{run}/{step}"),
+        process: record.process.clone(),
+        run: run.clone(),
+        step: step.clone(),
+        tool: tool.clone(),
+        args: args.clone(),
+        effect: *effect,
+        attempt: *attempt,
+        event_id: event_id.to_owned(),
+        why: why.to_owned(),
+        seq: record.seq,
+        since: record.at,
+    })
+}
