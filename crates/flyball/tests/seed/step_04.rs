@@ -218,6 +218,22 @@ async fn so_many_failed_runs_in_a_row_fail_the_process() {
 }
 
 #[tokio::test]
+async fn a_crash_does_not_forget_the_failures_and_a_start_by_hand_does() {
+    let world = World::new();
+    world.script(FAILS);
+    let process = world.start(CRITICAL).await;
+    run_times(&process, 2).await;
+    let later = world.after_a_crash();
+    let process = later.start(CRITICAL).await;
+    assert_eq!(process.status().consecutive_failures, 2);
+    fire(&process, json!({})).await;
+    in_state(&process, LifecycleState::Failed).await;
+    process.start().await.expect("it may be started again");
+    assert_eq!(process.status().consecutive_failures, 0);
+    assert_eq!(run_times(&process, 2).await.state, LifecycleState::Awaiting);
+}
+
+#[tokio::test]
 async fn a_run_that_succeeds_sets_the_failures_back() {
     let world = World::new();
     world.script("rules: [{when: {event: good}, say: well}]");
@@ -232,15 +248,16 @@ const RESTARTS: &str = r"
 config: {max_consecutive_failures: 3, restart_policy: on_failure, max_restarts: 5, restart_backoff: 0.01}
 ";
 
-/// Fires at the process in its life number `life` until that life is over.
-async fn fail_a_life(process: &AgentProcess, life: u32) {
+/// Fires at the process in its life number `life` until that life is over. Gives how many runs that took.
+async fn fail_a_life(process: &AgentProcess, life: u32) -> u64 {
     let alive = |status: &flyball::runtime::ProcessStatus| status.restart_count == life && status.state.is_alive();
-    until(process, &format!("restart {life}"), alive).await;
+    let first = until(process, &format!("restart {life}"), alive).await.invocation_count;
     while alive(&process.status()) {
         let before = process.status().invocation_count;
         fire(process, json!({})).await;
         until(process, "the run failed", |status| status.invocation_count > before && status.active_runs == 0).await;
     }
+    process.status().invocation_count - first
 }
 
 #[tokio::test]
@@ -249,7 +266,7 @@ async fn a_failed_process_is_started_again_up_to_its_limit() {
     world.script(FAILS);
     let process = world.start(&format!("{CRITICAL}{RESTARTS}")).await;
     for life in 0..=5 {
-        fail_a_life(&process, life).await;
+        assert_eq!(fail_a_life(&process, life).await, 3, "each life may fail as often");
     }
     let status = in_state(&process, LifecycleState::Failed).await;
     assert_eq!(status.restart_count, 5);
@@ -262,7 +279,7 @@ async fn without_a_restart_policy_a_failed_process_stays_failed() {
     let world = World::new();
     world.script(FAILS);
     let process = world.start(CRITICAL).await;
-    fail_a_life(&process, 0).await;
+    assert_eq!(fail_a_life(&process, 0).await, 3);
     world.minutes(60);
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert_eq!(process.status().state, LifecycleState::Failed);
