@@ -61,7 +61,11 @@ impl Trigger for WebhookTrigger {
     async fn open(&mut self) -> Result<(), Error> {
         self.listener = None;
         let listener = TcpListener::bind(self.address).await;
-        let why = |error| Error::Unavailable(format!("webhook cannot listen on {}: {error}", self.address));
+        let why = |error: std::io::Error| {
+            let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+            let fix = if taken { "; stop what listens there, or set another webhook_port" } else { "" };
+            Error::Unavailable(format!("webhook cannot listen on {}: {error}{fix}", self.address))
+        };
         self.listener = Some(listener.map_err(why)?);
         Ok(())
     }

@@ -56,7 +56,7 @@ impl Declared {
         let costs = self.costs.iter().map(|tool| (format!("budget.tool_costs.{tool}"), tool));
         for (field, tool) in declared.chain(reconciles).chain(costs) {
             if !known.contains(&tool.as_str()) {
-                let hint = did_you_mean(tool, known.iter().copied()).map(|meant| format!("; did you mean '{meant}'?"));
+                let hint = did_you_mean(tool, known.iter().copied()).map(|hint| format!("; {hint}"));
                 let (tool, hint, known) = (tool.clone(), hint.unwrap_or_default(), known.join(", "));
                 return Err(ToolMistake::Unknown { field, tool, hint, known });
             }
