@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use binary::{LONG, Live, Scene, finish, health};
+use binary::server::health;
+use binary::{LONG, Live, Scene, finish};
 use flyball_journal::{Entry, LifecycleState, Record};
 use serde_json::Value;
 

@@ -1,16 +1,15 @@
 //! What the tests of the real programs share: a copy of the example to run them on, and a program
 //! under watch.
-#![allow(dead_code, reason = "every test binary uses another part of it")]
+#![allow(dead_code, unused_imports, reason = "every test binary uses another part of it")]
 
 mod live;
 mod scene;
-mod server;
+pub mod server;
 
 use std::time::{Duration, Instant};
 
 pub use live::{Ended, Live, finish};
 pub use scene::Scene;
-pub use server::health;
 
 /// Nothing in these tests takes this long, whatever else the machine does.
 pub const LONG: Duration = Duration::from_secs(60);

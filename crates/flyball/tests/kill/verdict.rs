@@ -6,7 +6,8 @@ use flyball_journal::{Entry, Log, ProcessFold, Record};
 use serde_json::Value;
 
 use super::{DAMAGED, Labels};
-use crate::binary::{Ended, LONG, Scene, health};
+use crate::binary::server::health;
+use crate::binary::{Ended, LONG, Scene};
 
 /// What became of a case.
 pub struct Row {
