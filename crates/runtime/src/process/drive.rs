@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_core_agent::{Clock, Directive, RunId, TriggerEvent};
 use flyball_journal::{Entry, LifecycleState};
-use flyball_triggers::Offer;
+use flyball_triggers::{Offer, Refusal};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -41,7 +41,8 @@ pub(super) async fn drive(mut life: Life, commands: &mut mpsc::Receiver<Command>
             Some(offer) = life.offers.recv() => { life.take_offer(offer); Next::GoOn }
             Some(ended) = life.triggers.join_next() => { life.note_trigger(ended); Next::GoOn }
             () = sleep_until(&*clock, due) => life.on_due(),
-            _ = life.gate.changed() => Next::GoOn,
+            // An error says that the runtime is gone, and with it whoever could shut the gate.
+            Ok(()) = life.gate.changed() => Next::GoOn,
             _ = heartbeat.tick() => life.on_heartbeat(),
         };
         match next {
@@ -286,18 +287,33 @@ impl Life {
         End::Failed { why, had_success: self.had_success }
     }
 
+    /// Gives what is under way its time. Whoever offers an event meanwhile is answered at once: it may
+    /// be one of our own runs, or a process that is stopping too and waits for us.
     async fn drain(&mut self) {
-        let deadline = tokio::time::Instant::now() + self.spec.drain_timeout;
-        while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.runs.join_next()).await {
-            // Directives no longer matter; what was recorded does.
-            let _ = self.run_ended(ended);
+        let deadline = tokio::time::sleep(self.spec.drain_timeout);
+        tokio::pin!(deadline);
+        while !(self.runs.is_empty() && self.inbox.is_empty()) {
+            tokio::select! {
+                // Directives no longer matter; what was recorded does.
+                Some(ended) = self.runs.join_next() => drop(self.run_ended(ended)),
+                // It is on its way to the disk, and waits there for the next start.
+                arrival = self.inbox.next() => self.arrived(arrival),
+                Some(offer) = self.offers.recv() => refuse(offer),
+                () = &mut deadline => break,
+            }
         }
         // What is still on is cut off here as by a crash, and goes on at the next start.
         self.runs.shutdown().await;
+        self.offers.close();
         while let Ok(offer) = self.offers.try_recv() {
-            let _ = offer.answer.send(Err(flyball_triggers::Refusal::Closed));
+            refuse(offer);
         }
     }
+}
+
+fn refuse(offer: Offer) {
+    // Who stopped waiting needs no answer.
+    let _ = offer.answer.send(Err(Refusal::Closed));
 }
 
 fn longer(time: TimeDelta, limit: std::time::Duration) -> bool {

@@ -71,7 +71,10 @@ impl Life {
     pub fn arrived(&mut self, arrival: Arrival) {
         let Arrival { offer, recorded } = arrival;
         let event = &offer.event;
-        self.forget_key(event);
+        if recorded.is_some() {
+            // Not for a second arrival: by then the key may be that of a third, which is on its way.
+            self.forget_key(event);
+        }
         let result = match recorded {
             Some(Ok(seq)) => {
                 let entry = Entry::TriggerEvent { event: event.clone() };
