@@ -304,3 +304,13 @@ async fn over_http_a_token_is_sent_and_without_it_the_server_lets_nobody_in() {
         assert!(!refused.to_string().contains("wrong-token"), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn what_a_server_was_given_in_its_environment_is_masked_in_its_last_words() {
+    let mut config = McpConfig::stdio("/bin/sh", ["-c", "echo \"no such key: $KEY, in mode $MODE\" >&2"]);
+    if let McpTransport::Stdio { env, .. } = &mut config.transport {
+        env.extend([("KEY".to_owned(), "canary-1234".to_owned()), ("MODE".to_owned(), "on".to_owned())]);
+    }
+    let error = McpToolbox::connect("test", config).await.expect_err("it is no MCP server").to_string();
+    assert!(error.contains("it said: no such key: ***, in mode on"), "{error}");
+}

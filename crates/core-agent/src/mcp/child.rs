@@ -59,5 +59,6 @@ pub(super) fn start(
     let spawned = TokioChildProcess::builder(program).stderr(Stdio::piped()).spawn();
     let (process, stderr) =
         spawned.map_err(|source| Error::Start { name: name.to_owned(), command: command.display().to_string(), source })?;
-    Ok((process, stderr.map(|stderr| Stderr::log(name, stderr))))
+    let given = env.values().cloned().collect();
+    Ok((process, stderr.map(|stderr| Stderr::log(name, stderr, given))))
 }

@@ -13,6 +13,9 @@ const MAX_LINE_BYTES: usize = 2000;
 /// The lines that are kept to be shown when the server fails to start.
 const KEPT_LINES: usize = 5;
 
+/// A shorter value is no secret, and would be masked wherever it stands by chance.
+const MIN_MASKED_CHARS: usize = 4;
+
 /// How long the last words of a server that failed are waited for.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -23,9 +26,10 @@ pub(super) struct Stderr {
 }
 
 impl Stderr {
-    pub(super) fn log(server: &str, stderr: impl AsyncRead + Send + Unpin + 'static) -> Self {
+    /// Logs the lines. What the server was `given` in its environment may be secret and is masked in them.
+    pub(super) fn log(server: &str, stderr: impl AsyncRead + Send + Unpin + 'static, given: Vec<String>) -> Self {
         let kept = Arc::new(Mutex::new(VecDeque::new()));
-        let reading = tokio::spawn(read(server.to_owned(), BufReader::new(stderr), Arc::clone(&kept)));
+        let reading = tokio::spawn(read(server.to_owned(), BufReader::new(stderr), Arc::clone(&kept), given));
         Self { kept, reading }
     }
 
@@ -38,8 +42,17 @@ impl Stderr {
     }
 }
 
-async fn read(server: String, mut stderr: impl AsyncBufReadExt + Unpin, kept: Arc<Mutex<VecDeque<String>>>) {
+async fn read(
+    server: String,
+    mut stderr: impl AsyncBufReadExt + Unpin,
+    kept: Arc<Mutex<VecDeque<String>>>,
+    mut given: Vec<String>,
+) {
+    given.retain(|value| value.chars().count() >= MIN_MASKED_CHARS);
+    // A value may be a part of another one.
+    given.sort_by_key(|value| std::cmp::Reverse(value.len()));
     while let Some(line) = next_line(&mut stderr).await {
+        let line = given.iter().fold(line, |line, value| line.replace(value, "***"));
         tracing::info!(target: "flyball::mcp", server, "{line}");
         let mut kept = lock(&kept);
         if kept.len() == KEPT_LINES {
