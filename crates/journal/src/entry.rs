@@ -94,7 +94,6 @@ pub enum Entry {
         /// The call's step.
         step: StepId,
         /// What was said.
-        #[serde(flatten)]
         decision: Decision,
         /// Why, in the operator's words.
         note: String,

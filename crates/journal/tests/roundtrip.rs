@@ -3,8 +3,8 @@
 #![cfg(test)]
 
 use chrono::DateTime;
-use flyball_core_agent::{Change, Outcome, Reply, RunId, StepId, ToolReply, TriggerEvent};
-use flyball_journal::{Entry, LifecycleState, ProcessFold, Record};
+use flyball_core_agent::{Change, Directive, Effect, Outcome, Reply, RunId, StepId, ToolReply, TriggerEvent, WantedCall};
+use flyball_journal::{Decision, Entry, LifecycleState, Log, MemoryStorage, ProcessFold};
 use serde_json::{Map, json};
 
 /// A fold with something in every field.
@@ -40,12 +40,87 @@ fn full_fold() -> ProcessFold {
     fold
 }
 
-#[test]
-fn a_checkpoint_with_something_in_every_field_comes_back_as_it_was() {
-    let fold = full_fold();
-    let entry = Entry::Checkpoint { fold: Box::new(fold), layers: Map::new() };
-    let record = Record { seq: 1, process: "p".into(), n: 1, epoch: 1, at: DateTime::UNIX_EPOCH, entry };
-    let text = serde_json::to_string(&record).expect("written");
-    let back: Record = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    assert_eq!(back, record);
+/// One entry of every kind, with something in every field.
+fn every_kind() -> Vec<Entry> {
+    let (run, step, at) = (RunId("r".into()), StepId::call(0, 1), DateTime::UNIX_EPOCH);
+    let event_id = "e".to_owned();
+    let change = Change { key: "k".into(), value: json!([1, {"a": null}]), source: "agent".into(), at };
+    let args = Map::from_iter([("a".to_owned(), json!({"b": 1.5}))]);
+    let call = WantedCall { id: "c".into(), name: "t".into(), args: json!({}) };
+    let reply = Reply { text: "x".into(), calls: vec![call], usage: Default::default() };
+    let directive = Directive::Pause { why: "w".into(), until: Some(at) };
+    let outcome = Outcome { reply: "x".into(), turns: 2, usage: Default::default(), directive };
+    let settled = |decision| Entry::Settled {
+        run: run.clone(),
+        event_id: event_id.clone(),
+        step: step.clone(),
+        decision,
+        note: "n".into(),
+    };
+    let result = ToolReply { text: "x".into(), is_error: true, changes: vec![change.clone()] };
+    vec![
+        Entry::StateTransition { from_state: LifecycleState::Created, to_state: LifecycleState::Starting, reason: "r".into() },
+        Entry::TriggerEvent { event: TriggerEvent::new("t", "cron", at, json!({"n": [1, "x"]})) },
+        Entry::InvocationStart { run: run.clone(), event_id: event_id.clone(), attempt: 1 },
+        Entry::ModelReply { run: run.clone(), step: StepId::turn(0), reply },
+        Entry::ToolCall {
+            run: run.clone(),
+            step: step.clone(),
+            attempt: 2,
+            tool: "t".into(),
+            args: args.clone(),
+            effect: Effect::Irreversible,
+            notes: args.clone(),
+        },
+        Entry::ToolResult {
+            run: run.clone(),
+            step: step.clone(),
+            reply: result,
+            refused: true,
+            settled_by: Some("reconcile".into()),
+        },
+        Entry::InvocationHeld { run: run.clone(), why: "w".into() },
+        settled(Decision::Happened { result: "done".into() }),
+        settled(Decision::DidNotHappen),
+        settled(Decision::Retry),
+        settled(Decision::Abort),
+        Entry::InvocationResult { run: run.clone(), event_id: event_id.clone(), outcome, changes: vec![change.clone()] },
+        Entry::Error { run: run.clone(), event_id, error: "e".into(), last: true },
+        Entry::ContextUpdate { changes: vec![change] },
+        Entry::Note { layer: "l".into(), run: Some(run.clone()), body: json!({"kind": "x", "seq": 3, "hash": "y"}) },
+        Entry::Checkpoint { fold: Box::new(full_fold()), layers: args },
+        Entry::Recovered { entries_replayed: 3, interrupted: vec![run], pending_events: 1 },
+    ]
+}
+
+#[tokio::test]
+async fn every_kind_of_entry_comes_back_from_the_log_as_it_was() {
+    let storage = MemoryStorage::default();
+    let open = || Log::open_storage(std::sync::Arc::new(storage.clone()), 1 << 16).expect("the log opens");
+    let entries = every_kind();
+    let (log, _) = open();
+    log.process("p").append(entries.clone()).await.expect("appended");
+    log.close();
+    let (_, recovery) = open();
+    assert!(recovery.damaged.is_empty() && recovery.torn.is_none(), "{recovery:?}");
+    let back: Vec<Entry> = recovery.processes["p"].iter().map(|record| record.entry.clone()).collect();
+    // Recovery begins at the checkpoint; what stands before it is read one by one.
+    assert_eq!(back, entries[entries.len() - 2..]);
+    for entry in entries {
+        let text = serde_json::to_string(&entry).expect("written");
+        let read: Entry = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(read, entry);
+    }
+}
+
+#[tokio::test]
+async fn entries_before_a_checkpoint_are_read_from_the_log_too() {
+    let storage = MemoryStorage::default();
+    let open = || Log::open_storage(std::sync::Arc::new(storage.clone()), 1 << 16).expect("the log opens");
+    let entries: Vec<Entry> = every_kind().into_iter().filter(|entry| !matches!(entry, Entry::Checkpoint { .. })).collect();
+    let (log, _) = open();
+    log.process("p").append(entries.clone()).await.expect("appended");
+    log.close();
+    let back: Vec<Entry> = open().1.processes["p"].iter().map(|record| record.entry.clone()).collect();
+    assert_eq!(back, entries);
 }

@@ -1,0 +1,169 @@
+//! A call of which nobody knows whether it happened: held, shown, and settled by an operator.
+
+#![cfg(test)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::Utc;
+use flyball_context::{Context, ContextConfig};
+use flyball_core_agent::{
+    CallError, Effect, Failure, Layer, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn,
+    WantedCall,
+};
+use flyball_journal::{Decision, Doubt, Intent, Replay, doubts};
+use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, ProcessStatus, RuntimeParts, Settlement};
+use serde_json::json;
+
+/// Pays; the first answer never comes back.
+#[derive(Default)]
+struct Till {
+    calls: AtomicU32,
+}
+
+#[async_trait]
+impl Toolbox for Till {
+    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+        let (name, description) = ("pay".to_owned(), "Pays.".to_owned());
+        Ok(vec![ToolSpec { name, description, parameters: json!({}), effect: Some(Effect::Irreversible), reconcile: None }])
+    }
+
+    async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
+        match self.calls.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(Failure::unknown("the line went dead").into()),
+            _ => Ok(ToolReply::ok("paid again")),
+        }
+    }
+}
+
+/// Pays once, and then says what the till said.
+struct Payer;
+
+#[async_trait]
+impl Model for Payer {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, CallError> {
+        if turn.step.0 == "t0" {
+            let call = WantedCall { id: "c".into(), name: "pay".into(), args: json!({"amount": 5}) };
+            return Ok(Reply { calls: vec![call], ..Reply::default() });
+        }
+        Ok(Reply::say(turn.messages.last().expect("the till's answer").text()))
+    }
+}
+
+struct Shop {
+    till: Arc<Till>,
+}
+
+#[async_trait]
+impl Blueprint for Shop {
+    async fn build(&self, past: &Past) -> Result<Built, String> {
+        let mut stack = Stack::new();
+        stack.push(Intent::new(Arc::clone(&past.journal)) as Arc<dyn Layer>);
+        stack.push(Replay::new(Arc::clone(&past.journal)));
+        let agent = stack.agent("Pay.", 5, Arc::new(Payer), Arc::clone(&self.till) as Arc<dyn Toolbox>);
+        let context = Arc::new(Context::new(ContextConfig::default()).map_err(|error| error.to_string())?);
+        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+    }
+}
+
+struct Bench {
+    runtime: AgentRuntime,
+    till: Arc<Till>,
+}
+
+impl Bench {
+    /// A process whose one run waits, because of a call in doubt.
+    async fn held() -> (Self, Doubt) {
+        let runtime = AgentRuntime::new(RuntimeParts::in_memory().expect("memory"));
+        let till = Arc::new(Till::default());
+        runtime.add_process(ProcessSpec::new("p"), Arc::new(Shop { till: Arc::clone(&till) })).expect("the name is free");
+        runtime.start("p").await.expect("it starts");
+        runtime.inject("p", TriggerEvent::new("t", "remote", Utc::now(), json!({}))).await.expect("taken");
+        let bench = Self { runtime, till };
+        bench.until(|status| status.held_runs.len() == 1).await;
+        let doubt = bench.doubts().pop().expect("a call is in doubt");
+        (bench, doubt)
+    }
+
+    fn doubts(&self) -> Vec<Doubt> {
+        doubts(&self.runtime.log().records("p").expect("read"))
+    }
+
+    async fn settle(&self, doubt: &Doubt, decision: Decision) {
+        let settlement = Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision, note: "looked it up".into() };
+        self.runtime.resolve("p", settlement).await.expect("settled");
+        self.until(|status| status.invocation_count == 1).await;
+    }
+
+    async fn until(&self, wanted: impl Fn(&ProcessStatus) -> bool) {
+        let watched = async {
+            while !wanted(&self.runtime.process_status("p").await.expect("there is p")) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), watched).await.expect("it comes");
+    }
+
+    fn calls(&self) -> u32 {
+        self.till.calls.load(Ordering::SeqCst)
+    }
+
+    fn last_words(&self) -> String {
+        let records = self.runtime.log().records("p").expect("read");
+        let said = |record: &flyball_journal::Record| match &record.entry {
+            flyball_journal::Entry::InvocationResult { outcome, .. } => Some(outcome.reply.clone()),
+            _ => None,
+        };
+        records.iter().rev().find_map(said).unwrap_or_default()
+    }
+}
+
+#[tokio::test]
+async fn a_call_in_doubt_is_shown_with_its_arguments_and_holds_its_run_only() {
+    let (bench, doubt) = Bench::held().await;
+    assert_eq!((doubt.tool.as_str(), &doubt.args["amount"]), ("pay", &json!(5)));
+    assert!(doubt.why.contains("the line went dead"), "{}", doubt.why);
+    assert_eq!(bench.calls(), 1);
+    bench.runtime.inject("p", TriggerEvent::new("t", "remote", Utc::now(), json!({}))).await.expect("taken");
+    bench.until(|status| status.invocation_count == 1).await;
+    assert_eq!(bench.doubts(), [doubt], "the other event went on, and the doubt stays");
+}
+
+#[tokio::test]
+async fn what_happened_is_not_done_again() {
+    let (bench, doubt) = Bench::held().await;
+    bench.settle(&doubt, Decision::Happened { result: "paid, says the bank".into() }).await;
+    assert_eq!((bench.calls(), bench.last_words()), (1, "paid, says the bank".to_owned()));
+    assert!(bench.doubts().is_empty());
+}
+
+#[tokio::test]
+async fn what_did_not_happen_or_may_be_retried_is_done() {
+    for decision in [Decision::DidNotHappen, Decision::Retry] {
+        let (bench, doubt) = Bench::held().await;
+        bench.settle(&doubt, decision).await;
+        assert_eq!((bench.calls(), bench.last_words()), (2, "paid again".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn an_aborted_run_ends_with_its_event() {
+    let (bench, doubt) = Bench::held().await;
+    bench.settle(&doubt, Decision::Abort).await;
+    let status = bench.runtime.process_status("p").await.expect("status");
+    assert_eq!((bench.calls(), status.pending_events, status.held_runs.len()), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_in_doubt_cannot_be_settled() {
+    let (bench, doubt) = Bench::held().await;
+    let wrong = Settlement {
+        run: doubt.run.clone(),
+        step: flyball_core_agent::StepId::turn(7),
+        decision: Decision::Abort,
+        note: String::new(),
+    };
+    assert!(bench.runtime.resolve("p", wrong).await.expect_err("refused").to_string().contains("not in doubt"));
+}
