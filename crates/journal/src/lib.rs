@@ -5,6 +5,7 @@ mod doubt;
 mod entry;
 mod error;
 mod fold;
+pub mod history;
 mod intent;
 mod journal;
 mod lifecycle;
@@ -18,10 +19,14 @@ pub use doubt::{Decision, Doubt, doubts};
 pub use entry::{Entry, Record};
 pub use error::Error;
 pub use fold::{Exchange, MAX_EXCHANGES, MAX_HISTORY, OpenRun, ProcessFold};
+pub use history::ReplayEngine;
 pub use intent::Intent;
 pub use journal::{Journal, MemoryJournal};
 pub use lifecycle::{InvalidTransition, LifecycleState};
-pub use log::{DEFAULT_SEGMENT_BYTES, Log, Recovery, TornTail, read};
+pub use log::{
+    Audit, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovery, TornTail, audit, audit_storage, export,
+    raw_records, read,
+};
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};
 pub use tape::Tape;

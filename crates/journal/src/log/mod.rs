@@ -1,5 +1,7 @@
 //! The segmented log: one for all processes of a node.
 
+mod audit;
+mod export;
 mod line;
 mod lock;
 mod recover;
@@ -18,6 +20,8 @@ use lock::Lock;
 use recover::Extent;
 use writer::{Request, Writer};
 
+pub use audit::{Audit, Damage, ProcessAudit, audit, audit_storage};
+pub use export::{Exported, export, raw_records};
 pub use recover::{Recovery, TornTail};
 
 /// How long a segment is unless told otherwise.

@@ -26,7 +26,7 @@ pub struct Recovery {
 
 /// Bytes after the last commit: a batch that was being written when the machine or the process went
 /// down. Nobody was told that it was durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TornTail {
     /// The segment.
     pub segment: String,
