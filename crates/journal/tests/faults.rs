@@ -129,3 +129,28 @@ async fn a_full_disk_accepts_nothing_and_work_goes_on_by_itself_when_there_is_ro
     let recovery = open(&storage.fork()).expect("the log opens").1;
     assert_eq!(numbers(&recovery).len(), accepted + 1);
 }
+
+#[tokio::test]
+async fn what_was_pushed_while_the_disk_was_full_comes_before_what_is_appended_later() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage).expect("the log opens");
+    let journal = log.process("p");
+    journal.append(vec![note(0)]).await.expect("appended");
+    storage.set_faults(&[Fault::Capacity(0)]);
+    journal.push(note(1)).expect("pushed");
+    let refused = journal
+        .append(vec![Entry::ContextUpdate {
+            changes: vec![flyball_core_agent::Change {
+                key: "k".into(),
+                value: serde_json::json!("x".repeat(200_000)),
+                source: "t".into(),
+                at: chrono::Utc::now(),
+            }],
+        }])
+        .await;
+    assert!(refused.is_err());
+    storage.set_faults(&[]);
+    journal.append(vec![note(2)]).await.expect("there is room again");
+    drop(log);
+    assert_eq!(numbers(&open(&storage.fork()).expect("the log opens").1), [0, 1, 2]);
+}

@@ -24,6 +24,10 @@ pub(super) struct Request {
 /// A batch ends when it has this many bytes: whoever waits for it should not wait for more.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
+/// Records that may wait for room on a full disk. Processes that go on pushing without ever waiting
+/// must not fill the memory instead; beyond this the log fails for good.
+const MAX_OWED: usize = 10_000;
+
 /// What nobody waits for is written out after this time at the latest.
 const IDLE_FLUSH: Duration = Duration::from_millis(50);
 
@@ -36,6 +40,9 @@ pub(super) struct Writer {
     records: broadcast::Sender<Arc<Record>>,
     /// The batch before: its first record and its processes' heads.
     last_batch: (Option<u64>, BTreeMap<String, String>),
+    /// What nobody waited for when the disk was full. It goes before everything that came later: a
+    /// record must not be there without those that it follows from.
+    owed: Vec<Request>,
     /// Once a write or a sync failed, nothing more is written: why.
     failed: Option<Error>,
 }
@@ -62,6 +69,15 @@ struct Batch {
     heads: BTreeMap<String, Head>,
     records: Vec<Arc<Record>>,
     waiting: Vec<(oneshot::Sender<Result<u64, Error>>, u64)>,
+    /// Those of the records that nobody waits for.
+    pushed: Vec<Arc<Record>>,
+}
+
+impl Request {
+    /// The same wish once more.
+    fn again(record: &Record) -> Self {
+        Self { process: record.process.as_str().into(), entries: vec![record.entry.clone()], done: None }
+    }
 }
 
 impl Writer {
@@ -80,6 +96,7 @@ impl Writer {
             next_seq: last_seq + 1,
             records,
             last_batch: Default::default(),
+            owed: Vec::new(),
             failed: None,
         }
     }
@@ -97,7 +114,9 @@ impl Writer {
             refuse(group, &Error::Closed(error.to_string()));
             return;
         }
-        let batch = match self.encode(group) {
+        let mut all = std::mem::take(&mut self.owed);
+        all.extend(group);
+        let batch = match self.encode(all) {
             Ok(batch) => batch,
             Err((group, error)) => return refuse(group, &error),
         };
@@ -105,7 +124,8 @@ impl Writer {
             Ok(()) => self.accept(batch),
             Err(error) => {
                 // Room may come back; after anything else nobody knows what the disk holds.
-                if !matches!(error, Error::Full { .. }) {
+                self.owed = batch.pushed.iter().map(|record| Request::again(record)).collect();
+                if !matches!(error, Error::Full { .. }) || self.owed.len() > MAX_OWED {
                     self.failed = Some(error.clone());
                 }
                 for (done, _) in batch.waiting {
@@ -131,7 +151,11 @@ impl Writer {
                     Ok(hash) => batch.heads.insert(process.clone(), Head { n: n + 1, hash, checkpoint }),
                     Err(error) => return Err((group.collect(), Error::Closed(error.to_string()))),
                 };
-                batch.records.push(Arc::new(record));
+                let record = Arc::new(record);
+                if request.done.is_none() {
+                    batch.pushed.push(Arc::clone(&record));
+                }
+                batch.records.push(record);
                 seq += 1;
             }
             batch.waiting.extend(request.done.map(|done| (done, seq - 1)));
