@@ -42,6 +42,14 @@ pub enum Error {
         /// What is not understood.
         what: String,
     },
+    /// A process's records are not what was written. It must not go on from them.
+    #[error("the journal of {process} is damaged: {what}")]
+    Damaged {
+        /// The process.
+        process: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The log's writer has ended, after an earlier error or a close.
     #[error("the journal is closed: {0}")]
     Closed(String),

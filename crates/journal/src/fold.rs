@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use flyball_core_agent::{Change, RunId, StepId, ToolReply, TriggerEvent};
+use flyball_core_agent::{Change, Directive, RunId, StepId, ToolReply, TriggerEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -23,6 +23,8 @@ pub struct ProcessFold {
     pub invocation_count: u64,
     /// Runs in a row that failed for good, since the process was last started anew.
     pub consecutive_failures: u32,
+    /// Why no new run may begin, and until when, if that is so.
+    pub pause: Option<Pause>,
     /// Events that were taken in and have no end yet, by the number of the record that took them in.
     #[serde(with = "pairs")]
     pub open_events: BTreeMap<u64, TriggerEvent>,
@@ -36,6 +38,15 @@ pub struct ProcessFold {
     pub entries: u64,
     checkpoint_at: u64,
     dedup: Dedup,
+}
+
+/// A process starts no new run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// For the operator.
+    pub why: String,
+    /// When it ends by itself.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// A run without an end.
@@ -110,13 +121,12 @@ impl ProcessFold {
                 if from_state.is_over() {
                     self.consecutive_failures = 0;
                 }
-                self.state = *to_state;
-                self.reason.clone_from(reason);
+                self.move_to(*to_state, reason);
             }
             Entry::TriggerEvent { event } => self.take_in(seq, event),
             Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, *attempt),
             Entry::ModelReply { run, step, reply } => self.tape(run, |tape| tape.set_reply(step, reply)),
-            Entry::ToolCall { run, step, attempt, .. } => self.tape(run, |tape| tape.set_intent(step, *attempt)),
+            Entry::ToolCall { run, step, attempt, effect, .. } => self.tape(run, |tape| tape.set_intent(step, *attempt, *effect)),
             Entry::ToolResult { run, step, reply, .. } => self.tape(run, |tape| tape.set_result(step, reply)),
             Entry::InvocationHeld { run, why } => {
                 if let Some(open) = self.open_runs.get_mut(run) {
@@ -131,6 +141,9 @@ impl ProcessFold {
                 }
                 self.invocation_count += 1;
                 self.consecutive_failures = 0;
+                if let Directive::Pause { why, until } = &outcome.directive {
+                    self.pause = Some(Pause { why: why.clone(), until: *until });
+                }
             }
             Entry::Error { run, event_id, last, .. } => {
                 if *last {
@@ -145,6 +158,19 @@ impl ProcessFold {
                 *self = Self { entries, checkpoint_at: entries, ..(**fold).clone() };
             }
             Entry::Note { .. } | Entry::Recovered { .. } => {}
+        }
+    }
+
+    fn move_to(&mut self, to: LifecycleState, reason: &str) {
+        self.state = to;
+        reason.clone_into(&mut self.reason);
+        match to {
+            LifecycleState::Suspended if self.pause.is_none() => {
+                self.pause = Some(Pause { why: reason.to_owned(), until: None });
+            }
+            // A process that was told to stop, or waits for work, is paused no more.
+            LifecycleState::Awaiting | LifecycleState::Stopped => self.pause = None,
+            _ => {}
         }
     }
 

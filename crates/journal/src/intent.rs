@@ -121,7 +121,7 @@ impl IntentToolbox {
             Effect::Idempotent | Effect::Irreversible => self.journal.append(vec![entry]).await.map(drop),
         };
         recorded.map_err(not_recorded)?;
-        tape.set_intent(&call.step, attempt);
+        tape.set_intent(&call.step, attempt, call.effect());
         Ok(())
     }
 

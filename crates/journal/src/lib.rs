@@ -18,7 +18,7 @@ pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS};
 pub use doubt::{Decision, Doubt, doubts};
 pub use entry::{Entry, Record};
 pub use error::Error;
-pub use fold::{Exchange, MAX_EXCHANGES, MAX_HISTORY, OpenRun, ProcessFold};
+pub use fold::{Exchange, MAX_EXCHANGES, MAX_HISTORY, OpenRun, Pause, ProcessFold};
 pub use history::ReplayEngine;
 pub use intent::Intent;
 pub use journal::{Journal, MemoryJournal};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use flyball_core_agent::{Reply, StepId, ToolReply};
+use flyball_core_agent::{Effect, Reply, StepId, ToolReply};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a run's steps. The layers that record a step put it here too, so that a run
@@ -22,6 +22,9 @@ struct Step {
     reply: Option<Reply>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<u32>,
+    /// The call must not be made twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    irreversible: bool,
     /// Someone said that the call did not happen, or may be made again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cleared: bool,
@@ -63,6 +66,13 @@ impl Tape {
         self.lock().get(step).is_some_and(|step| step.intent.is_some() && step.result.is_none() && !step.cleared)
     }
 
+    /// A call that must not be made twice and of which nobody knows whether it happened.
+    pub fn first_doubt(&self) -> Option<StepId> {
+        let steps = self.lock();
+        let doubtful = |step: &Step| step.irreversible && step.intent.is_some() && step.result.is_none() && !step.cleared;
+        steps.iter().filter(|(_, step)| doubtful(step)).map(|(id, _)| id.clone()).min()
+    }
+
     /// What this call was answered with.
     pub fn result(&self, step: &StepId) -> Option<ToolReply> {
         self.lock().get(step)?.result.clone()
@@ -82,10 +92,11 @@ impl Tape {
         self.lock().entry(step.clone()).or_default().reply = Some(reply.clone());
     }
 
-    pub(crate) fn set_intent(&self, step: &StepId, attempt: u32) {
+    pub(crate) fn set_intent(&self, step: &StepId, attempt: u32, effect: Effect) {
         let mut steps = self.lock();
         let step = steps.entry(step.clone()).or_default();
         step.intent = Some(attempt);
+        step.irreversible = effect == Effect::Irreversible;
         step.cleared = false;
     }
 

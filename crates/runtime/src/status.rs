@@ -25,13 +25,17 @@ pub struct ProcessStatus {
     pub state: LifecycleState,
     /// Why it is there.
     pub reason: String,
+    /// It failed, and will not be started again by itself.
+    pub given_up: bool,
     /// Runs that ended or were cut off, ever.
     pub invocation_count: u64,
     /// Runs in a row that failed.
     pub consecutive_failures: u32,
     /// Automatic restarts in a row.
     pub restart_count: u32,
-    /// Since its last start; 0 when it is not alive.
+    /// When it was last started, if it is alive.
+    pub started_at: Option<DateTime<Utc>>,
+    /// Since then; 0 when it is not alive.
     pub uptime_seconds: f64,
     /// When its loop last said that it is well.
     pub last_heartbeat: Option<DateTime<Utc>>,

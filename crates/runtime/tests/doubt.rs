@@ -21,6 +21,8 @@ use serde_json::json;
 #[derive(Default)]
 struct Till {
     calls: AtomicU32,
+    /// The first answer is waited for, for ever.
+    hangs: bool,
 }
 
 #[async_trait]
@@ -32,6 +34,7 @@ impl Toolbox for Till {
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
         match self.calls.fetch_add(1, Ordering::SeqCst) {
+            0 if self.hangs => std::future::pending().await,
             0 => Err(Failure::unknown("the line went dead").into()),
             _ => Ok(ToolReply::ok("paid again")),
         }
@@ -76,9 +79,13 @@ struct Bench {
 impl Bench {
     /// A process whose one run waits, because of a call in doubt.
     async fn held() -> (Self, Doubt) {
+        Self::held_by(Till::default(), ProcessSpec::new("p")).await
+    }
+
+    async fn held_by(till: Till, spec: ProcessSpec) -> (Self, Doubt) {
         let runtime = AgentRuntime::new(RuntimeParts::in_memory().expect("memory"));
-        let till = Arc::new(Till::default());
-        runtime.add_process(ProcessSpec::new("p"), Arc::new(Shop { till: Arc::clone(&till) })).expect("the name is free");
+        let till = Arc::new(till);
+        runtime.add_process(spec, Arc::new(Shop { till: Arc::clone(&till) })).expect("the name is free");
         runtime.start("p").await.expect("it starts");
         runtime.inject("p", TriggerEvent::new("t", "remote", Utc::now(), json!({}))).await.expect("taken");
         let bench = Self { runtime, till };
@@ -129,6 +136,16 @@ async fn a_call_in_doubt_is_shown_with_its_arguments_and_holds_its_run_only() {
     bench.runtime.inject("p", TriggerEvent::new("t", "remote", Utc::now(), json!({}))).await.expect("taken");
     bench.until(|status| status.invocation_count == 1).await;
     assert_eq!(bench.doubts(), [doubt], "the other event went on, and the doubt stays");
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_off_by_its_deadline_in_such_a_call_is_held_and_not_failed() {
+    let mut spec = ProcessSpec::new("p");
+    spec.max_invocation_time = Some(Duration::from_millis(50));
+    let (bench, doubt) = Bench::held_by(Till { hangs: true, ..Till::default() }, spec).await;
+    assert!(doubt.why.contains("max_invocation_time"), "{}", doubt.why);
+    bench.settle(&doubt, Decision::Happened { result: "paid".into() }).await;
+    assert_eq!((bench.calls(), bench.last_words()), (1, "paid".to_owned()));
 }
 
 #[tokio::test]

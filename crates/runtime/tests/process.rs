@@ -175,3 +175,33 @@ async fn a_checkpoint_bounds_what_the_next_start_reads_and_forgets_nothing() {
     assert!(again.duplicate, "the dedup keys came along");
     assert!(matches!(crashed.entries(&second).first(), Some(Entry::Checkpoint { .. })), "recovery begins at the checkpoint");
 }
+
+#[tokio::test]
+async fn a_pause_outlives_a_crash_and_ends_when_someone_asks_for_a_start() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Direct(Directive::pause("stuck")));
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.state == LifecycleState::Suspended).await;
+    runtime.inject("p", bench.event("e2")).await.expect("taken");
+    let crashed = bench.crash();
+    let second = crashed.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    second.start("p").await.expect("it goes on");
+    let status = second.process_status("p").await.expect("status");
+    assert_eq!((status.state, status.reason.as_str()), (LifecycleState::Suspended, "stuck"));
+    assert_eq!((status.invocation_count, status.pending_events), (1, 1));
+    second.stop("p").await.expect("stopped");
+    second.start("p").await.expect("someone asked for it");
+    crashed.until(&second, |status| status.invocation_count == 2).await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_started_again_says_so() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.max_consecutive_failures = 1;
+    let runtime = bench.runtime(spec, Act::Fail);
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.state == LifecycleState::Failed && status.given_up).await;
+}

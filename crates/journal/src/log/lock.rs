@@ -26,12 +26,22 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
-                return Err(Error::Locked { path: dir.to_owned(), holder: holder.trim().to_owned() });
+                return Err(Error::Locked { path: dir.to_owned(), holder: who(&holder) });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let note = format!("pid {}\n", std::process::id());
+        // JSON, like everything else in the folder.
+        let note = format!("{{\"pid\":{}}}\n", std::process::id());
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes())).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+}
+
+/// What the lock's file says of its holder, in words.
+fn who(note: &str) -> String {
+    let note = serde_json::from_str::<serde_json::Value>(note).ok();
+    match note.as_ref().and_then(|note| note["pid"].as_u64()) {
+        Some(pid) => format!("pid {pid}"),
+        None => "its pid is not known".to_owned(),
     }
 }

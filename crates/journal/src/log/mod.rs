@@ -82,6 +82,9 @@ impl Log {
     /// Blocks while it reads.
     pub fn records(&self, process: &str) -> Result<Vec<Record>, Error> {
         let (mut recovery, _) = recover::read(&*self.storage, Extent::Needed)?;
+        if let Some(what) = recovery.damaged.remove(process) {
+            return Err(Error::Damaged { process: process.to_owned(), what });
+        }
         Ok(recovery.processes.remove(process).unwrap_or_default())
     }
 

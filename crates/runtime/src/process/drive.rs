@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use super::life::{End, Life, Pause};
+use super::life::{End, IDLE, Life, Pause};
 use super::run::{RunEnd, Task};
 use super::{Answer, Command};
 use crate::{ControlError, Settlement};
@@ -254,7 +254,7 @@ impl Life {
         }
         let quiet = self.runs.is_empty() && self.fold.open_events.is_empty() && self.pause.is_none();
         if quiet && self.spec.idle_timeout.is_some_and(|limit| longer(self.now() - self.last_work, limit)) {
-            self.pause = Some(Pause { why: "idle; the next event wakes it".into(), until: None, idle: true });
+            self.pause = Some(Pause { why: IDLE.into(), until: None, idle: true });
         }
         Next::GoOn
     }
@@ -279,7 +279,6 @@ impl Life {
     }
 
     async fn fail(&mut self, why: String) -> End {
-        tracing::error!(process = %self.spec.name, %why, "the process failed");
         self.triggers.shutdown().await;
         self.cancel.cancel();
         self.drain().await;

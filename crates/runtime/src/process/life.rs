@@ -86,6 +86,15 @@ pub(super) struct Parts {
 /// Offers that wait for the loop; a trigger with more waits itself.
 const MAX_OFFERS: usize = 256;
 
+/// Why an idle process is suspended.
+pub(super) const IDLE: &str = "idle; the next event wakes it";
+
+/// A pause outlives a crash and an automatic restart. Whoever asks for a start ends it.
+fn still_paused(past: &Past) -> Option<Pause> {
+    let pause = past.fold.pause.as_ref().filter(|pause| past.cause != StartCause::Asked && pause.why != IDLE)?;
+    Some(Pause { why: pause.why.clone(), until: pause.until, idle: false })
+}
+
 /// Records between two checkpoints, at the least; more where a checkpoint is large, so that
 /// checkpoints stay a small part of the journal.
 const CHECKPOINT_EVERY: u64 = 2_000;
@@ -116,7 +125,7 @@ impl Life {
             busy: BTreeSet::new(),
             waiting: BTreeSet::new(),
             cancel: CancellationToken::new(),
-            pause: None,
+            pause: still_paused(past),
             triggers: JoinSet::new(),
             last_work: now,
             had_success: false,
@@ -197,7 +206,10 @@ impl Life {
         }
         self.open_triggers(built.triggers).await?;
         self.parts = Some(Parts { agent: built.agent, context: built.context, layers: built.layers });
-        self.move_to(LifecycleState::Awaiting, "up, waiting for a trigger")?;
+        match self.pause.clone() {
+            Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why)?,
+            None => self.move_to(LifecycleState::Awaiting, "up, waiting for a trigger")?,
+        }
         // Whoever is told that the process is up must find it so in the journal.
         self.journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
         Ok(())
@@ -283,6 +295,8 @@ impl Life {
             invocation_count: self.fold.invocation_count,
             consecutive_failures: self.fold.consecutive_failures,
             restart_count: self.restarts,
+            given_up: false,
+            started_at: alive.then_some(self.started_at),
             uptime_seconds: if alive { self.age().as_seconds_f64().max(0.0) } else { 0.0 },
             last_heartbeat: Some(self.last_heartbeat),
             pending_events: self.fold.open_events.len() - self.busy.len().min(self.fold.open_events.len()),

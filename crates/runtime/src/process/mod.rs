@@ -22,6 +22,7 @@ use crate::{Blueprint, ControlError, ProcessSpec, ProcessStatus, Settlement};
 pub struct AgentProcess {
     spec: Arc<ProcessSpec>,
     commands: mpsc::Sender<Command>,
+    clock: Arc<dyn Clock>,
     status: watch::Receiver<ProcessStatus>,
 }
 
@@ -73,8 +74,9 @@ impl AgentProcess {
             damage,
             shown,
         };
+        let clock = Arc::clone(&supervisor.surroundings.clock);
         tokio::spawn(supervisor.run(taken));
-        Self { spec, commands, status }
+        Self { spec, commands, clock, status }
     }
 
     /// Its name.
@@ -89,7 +91,11 @@ impl AgentProcess {
 
     /// What it is doing now.
     pub fn status(&self) -> ProcessStatus {
-        self.status.borrow().clone()
+        let mut status = self.status.borrow().clone();
+        if let Some(started_at) = status.started_at {
+            status.uptime_seconds = (self.clock.now() - started_at).as_seconds_f64().max(0.0);
+        }
+        status
     }
 
     /// Tells of every change of its status.
@@ -162,6 +168,8 @@ fn unstarted(spec: &ProcessSpec, recovered: &[Record], damage: Option<&str>) -> 
         invocation_count: fold.invocation_count,
         consecutive_failures: fold.consecutive_failures,
         restart_count: 0,
+        given_up: damage.is_some(),
+        started_at: None,
         uptime_seconds: 0.0,
         last_heartbeat: None,
         pending_events: fold.open_events.len(),

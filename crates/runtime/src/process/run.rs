@@ -60,6 +60,11 @@ impl Task {
         let event_id = self.event.event_id.clone();
         let changes = merged(run.changes());
         let outcome = result.as_ref().ok().cloned();
+        // Ended in the middle of a call that must not be made twice: that is for someone to settle first.
+        let result = match (result, self.tape.first_doubt()) {
+            (Err(Error::Failed(error)), Some(step)) => Err(Error::Parked(format!("call {step} is in doubt: {error}"))),
+            (result, _) => result,
+        };
         let entry = match result {
             Ok(outcome) => {
                 Entry::InvocationResult { run: self.run.clone(), event_id: event_id.clone(), outcome, changes: changes.clone() }

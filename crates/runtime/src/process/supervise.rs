@@ -59,6 +59,7 @@ impl Supervisor {
             };
             if self.spec.restart.policy == RestartPolicy::Never || restarts >= self.spec.restart.max_restarts {
                 tracing::error!(process = %self.spec.name, %why, restarts, "the process failed and is not started again");
+                self.shown.send_modify(|status| status.given_up = true);
                 return;
             }
             restarts += 1;
