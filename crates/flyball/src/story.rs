@@ -49,8 +49,19 @@ impl Mark {
     }
 }
 
-/// Longer texts are cut, so that a line stays one line; `flyball logs -o json` has all of it.
-const MAX_TEXT: usize = 140;
+/// How long a line's text is where there is no terminal to fit it into.
+const PLAIN_TEXT: usize = 200;
+
+/// What stands before a line's text: the time, the process, the sign.
+const PREFIX: usize = 28;
+
+/// A text is never cut shorter than this, however narrow the terminal.
+const LEAST_TEXT: usize = 40;
+
+/// How long a line's text may be, so that a line stays one line; `flyball logs -o json` has all of it.
+pub fn text_width(terminal: Option<usize>) -> usize {
+    terminal.map_or(PLAIN_TEXT, |width| width.saturating_sub(PREFIX).max(LEAST_TEXT))
+}
 
 /// The line for a record; none for those that only the machine needs.
 pub fn tell(record: &Record) -> Option<Line> {
@@ -83,11 +94,13 @@ pub fn tell(record: &Record) -> Option<Line> {
             (Mark::Warning, recovered(*entries_replayed, interrupted.len(), *pending_events))
         }
     };
-    Some(Line { mark, text: one_line(&text, MAX_TEXT) })
+    Some(Line { mark, text })
 }
 
-/// The line as it is printed: time, process, sign, text.
-pub fn print(record: &Record, line: &Line, colour: bool) -> String {
+/// The line as it is printed: time, process, sign, and as much of the text as `width` has room for.
+pub fn print(record: &Record, line: &Line, width: usize, colour: bool) -> String {
+    // The ellipsis takes a place too.
+    let line = Line { mark: line.mark, text: one_line(&line.text, width.saturating_sub(1)) };
     let time = clock_time(record.at.with_timezone(&Local));
     let (sign, sign_colour) = line.mark.sign();
     if !colour {

@@ -31,7 +31,11 @@ impl<'a> ModelChoice<'a> {
     pub(super) fn make(&self, dir: &Path) -> Result<Arc<dyn Model>, String> {
         match self {
             Self::OpenAi(name) => {
-                let model = OpenAiModel::new(OpenAiConfig::from_env(*name)).map_err(|error| format!("model: {error}"))?;
+                let config = OpenAiConfig::from_env(*name);
+                if config.api_key.is_none() && config.base_url.is_none() {
+                    return Err(format!("model: openai:{name} needs OPENAI_API_KEY, or OPENAI_BASE_URL for another server"));
+                }
+                let model = OpenAiModel::new(config).map_err(|error| format!("model: {error}"))?;
                 Ok(Arc::new(model))
             }
             Self::Scripted(file) => {

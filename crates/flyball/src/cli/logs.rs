@@ -83,7 +83,7 @@ impl Logs {
                 Output::Json => output::json_line(record)?,
                 Output::Human => {
                     if let Some(line) = story::tell(record) {
-                        output::line(&story::print(record, &line, colour()));
+                        output::line(&story::print(record, &line, output::text_width(), colour()));
                     }
                 }
             }

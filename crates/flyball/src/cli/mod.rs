@@ -2,11 +2,16 @@
 
 mod ask;
 mod doubt;
+mod journal;
 mod logs;
 mod output;
+mod past;
 mod ps;
+mod replay;
 mod run;
+mod runs;
 mod validate;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +43,14 @@ enum Command {
     Ps(ps::Ps),
     /// Tell what happened, from the journal
     Logs(logs::Logs),
+    /// List the runs, one a line
+    Runs(runs::Runs),
+    /// Tell why a run happened and what it caused, or why a process does not run
+    Why(why::Why),
+    /// Show a run again, step by step; nobody is called
+    Replay(replay::Replay),
+    /// Check, print and export the journal
+    Journal(journal::Journal),
     /// List the calls of which nobody knows whether they happened
     #[command(name = "indoubt")]
     InDoubt(doubt::InDoubt),
@@ -82,6 +95,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Validate(validate) => validate.execute(),
         Command::Ps(ps) => runtime.block_on(ps.execute(&data(&ps.at))),
         Command::Logs(logs) => runtime.block_on(logs.execute(&data(&logs.at))),
+        Command::Runs(runs) => runs.execute(&data(&runs.at)),
+        Command::Why(why) => runtime.block_on(why.execute(&data(&why.at))),
+        Command::Replay(replay) => replay.execute(&data(&replay.at)),
+        Command::Journal(journal) => journal.execute(&data(&journal.at)),
         Command::InDoubt(doubt) => doubt.execute(&data(&doubt.at)),
         Command::Resolve(resolve) => {
             let data = data(&resolve.at);

@@ -7,6 +7,8 @@ use clap::ValueEnum;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
+use crate::story;
+
 /// For whom a command prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -20,6 +22,12 @@ pub enum Output {
 /// Colours are for terminals, and only where nobody asked for none.
 pub fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// How long a story's text may be here.
+pub fn text_width() -> usize {
+    let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    story::text_width(terminal.map(|(width, _)| usize::from(width.0)))
 }
 
 /// Prints a line, and ends the program quietly if nobody reads any more.

@@ -1,6 +1,7 @@
 //! How a run ends, and the summary of it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use flyball_journal::LifecycleState;
@@ -15,6 +16,9 @@ use super::start::Running;
 use crate::cli::Output;
 use crate::cli::output::{self, colour};
 use crate::instance::DataDir;
+
+/// A second signal within this time of the first is taken for the same.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Why a run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,17 @@ impl Signals {
         Ok(Self { interrupt, terminate })
     }
 
+    /// The first one that comes after `grace`: some programs that end others signal twice in a row.
+    async fn next_after(&mut self, grace: Duration) -> &'static str {
+        let _ = tokio::time::timeout(grace, async {
+            loop {
+                self.next().await;
+            }
+        })
+        .await;
+        self.next().await
+    }
+
     /// The next one's name.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
@@ -73,8 +88,7 @@ async fn all_over(running: &Running, until: Until) -> Ending {
         if until == Until::Mission && missions_over(&status) {
             return Ending::Missions;
         }
-        // A failed process may be started again by its policy; one that stopped was told to.
-        if status.processes.values().all(|process| process.state == LifecycleState::Stopped) {
+        if status.processes.values().all(is_over) {
             return Ending::NothingLeft;
         }
         let changed = watches.iter_mut().map(|watch| Box::pin(watch.changed()));
@@ -85,7 +99,12 @@ async fn all_over(running: &Running, until: Until) -> Ending {
 fn missions_over(status: &RuntimeStatus) -> bool {
     let mut missions = status.processes.values().filter_map(|process| Some((process, mission(process)?))).peekable();
     missions.peek().is_some()
-        && missions.all(|(process, state)| state != "active" && state != "paused" && !process.state.is_alive())
+        && missions.all(|(process, state)| process.given_up || (state != "active" && state != "paused" && is_over(process)))
+}
+
+/// A failed process may be started again by its policy; one that stopped was told to.
+fn is_over(process: &ProcessStatus) -> bool {
+    process.state == LifecycleState::Stopped || process.given_up
 }
 
 /// The state of a process's mission, if it has one.
@@ -123,7 +142,7 @@ impl Running {
         let runtime = std::sync::Arc::clone(&self.runtime);
         tokio::select! {
             () = self.close() => {}
-            signal = signals.next() => {
+            signal = signals.next_after(GRACE) => {
                 // As by a crash: the next start goes on from what is recorded.
                 eprintln!("a second {signal}: leaving at once; what was under way goes on at the next start");
                 return Ok(ExitCode::from(IMPATIENT));
@@ -134,7 +153,14 @@ impl Running {
             Output::Human => print(&summary),
             Output::Json => output::json_line(&summary)?,
         }
-        Ok(if summary.achieved == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        let lost = summary.achieved == Some(false) || (ending == Ending::NothingLeft && summary.failed());
+        Ok(if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+impl Summary {
+    fn failed(&self) -> bool {
+        self.processes.iter().any(|process| process.state == LifecycleState::Failed)
     }
 }
 
@@ -144,7 +170,7 @@ fn sum_up(ending: Ending, status: &RuntimeStatus) -> Summary {
     let ended_by = match ending {
         Ending::Missions => "mission",
         Ending::Signal(signal) => signal,
-        Ending::NothingLeft => "every process has stopped",
+        Ending::NothingLeft => "itself: no process is alive any more",
     };
     let line = |process: &ProcessStatus| Line {
         name: process.name.clone(),

@@ -11,6 +11,7 @@ use flyball_cluster::{RuntimeTransport, TransportConfig};
 use flyball_core_agent::{Clock, SystemClock};
 use flyball_journal::{Log, Record, Recovery};
 use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts};
+use flyball_triggers::WebhookListeners;
 use tokio::sync::broadcast;
 
 use super::tell::Teller;
@@ -41,6 +42,7 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
         clock: Arc::clone(&parts.clock) as Arc<dyn Clock>,
         event_bus: Arc::clone(&parts.event_bus),
         broker: Arc::clone(&parts.broker),
+        webhooks: WebhookListeners::default(),
     };
     let runtime = Arc::new(AgentRuntime::new(parts));
     for manifest in &plan.manifests {

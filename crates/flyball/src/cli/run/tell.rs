@@ -49,7 +49,7 @@ fn print(record: &Record, output: Output) {
         Output::Json => drop(output::json_line(record)),
         Output::Human => {
             if let Some(line) = story::tell(record) {
-                output::line(&story::print(record, &line, colour()));
+                output::line(&story::print(record, &line, output::text_width(), colour()));
             }
         }
     }

@@ -1,0 +1,155 @@
+//! `flyball journal`: the log itself.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use flyball_journal::{Audit, Record, audit, export, raw_records};
+use owo_colors::OwoColorize;
+use serde_json::json;
+
+use super::output::{self, colour};
+use super::past::{Past, journal};
+use super::{At, Output};
+use crate::instance::DataDir;
+
+/// Check, print and export the journal.
+#[derive(Debug, Args)]
+pub struct Journal {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    pub(super) at: At,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at every line of every segment: checksums, chains, batches, headers. Damage is exit code 1
+    Verify {
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Print the records as they were written, one JSON document a line
+    Cat(Cat),
+    /// Write all records to a file, one JSON document a line, and print the file's SHA-256
+    Export {
+        /// The file, which must not be there
+        file: PathBuf,
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Cat {
+    /// Only those of this process
+    #[arg(long, value_name = "NAME")]
+    process: Option<String>,
+    /// Only those of this kind, such as tool_call
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only those from this number on
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    from: u64,
+}
+
+impl Journal {
+    pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
+        match &self.command {
+            Command::Verify { output } => verify(data, *output),
+            Command::Cat(cat) => cat.execute(data),
+            Command::Export { file, output } => write_out(data, file, *output),
+        }
+    }
+}
+
+fn verify(data: &DataDir, how: Output) -> Result<ExitCode> {
+    let audit = audit(&journal(data)?)?;
+    match how {
+        Output::Json => output::json(&audit)?,
+        Output::Human => report(&audit).iter().for_each(|line| output::line(line)),
+    }
+    let sound = audit.damage.is_empty() && audit.refused.is_none();
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(audit: &Audit) -> Vec<String> {
+    let bad = |text: String| if colour() { text.red().to_string() } else { text };
+    let mut lines = Vec::new();
+    for damage in &audit.damage {
+        let whose = if damage.processes.is_empty() { String::new() } else { format!(" ({})", damage.processes.join(", ")) };
+        lines.push(bad(format!("{} line {} (byte {}){whose}: {}", damage.segment, damage.line, damage.offset, damage.what)));
+    }
+    for (name, process) in &audit.processes {
+        let refuses = process.refuses.as_ref().map(|why| bad(format!("; it would refuse to start: {why}"))).unwrap_or_default();
+        let (records, first, last) = (process.records, process.first, process.last);
+        lines.push(format!("{name}: {records} record(s), {first} to {last}, {} checkpoint(s){refuses}", process.checkpoints));
+    }
+    if let Some(torn) = &audit.torn {
+        let (bytes, segment, offset) = (torn.bytes, &torn.segment, torn.offset);
+        lines.push(format!("torn end: {bytes} byte(s) after the last batch, in {segment} from byte {offset}; nobody was told that they are durable"));
+    }
+    lines.extend(audit.refused.iter().map(|why| bad(format!("a runtime would not open it: {why}"))));
+    let counts = format!(
+        "{} record(s) in {} batch(es), {} segment(s), {} byte(s)",
+        audit.records, audit.commits, audit.segments, audit.bytes
+    );
+    lines.push(match audit.damage.len() {
+        0 => format!("no damage: {counts}"),
+        count => bad(format!("damage in {count} place(s): {counts}")),
+    });
+    lines
+}
+
+impl Cat {
+    fn execute(&self, data: &DataDir) -> Result<ExitCode> {
+        let journal = journal(data)?;
+        let process = match &self.process {
+            Some(name) => Some(Past::read(data)?.known_process(name)?.to_owned()),
+            None => None,
+        };
+        let wanted = |record: &Record| {
+            record.seq >= self.from
+                && process.as_ref().is_none_or(|process| record.process == *process)
+                && self.kind.as_ref().is_none_or(|kind| record.entry.kind() == kind)
+        };
+        let walked: Result<(), std::convert::Infallible> = raw_records(&journal, |record, line| {
+            if wanted(record) {
+                output::line(line);
+            }
+            Ok(())
+        })?;
+        let Ok(()) = walked;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn write_out(data: &DataDir, file: &PathBuf, how: Output) -> Result<ExitCode> {
+    let journal = journal(data)?;
+    let made = match File::create_new(file) {
+        Ok(made) => made,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            bail!("{} is there already: name another file", file.display());
+        }
+        Err(error) => return Err(error).with_context(|| format!("making {}", file.display())),
+    };
+    let mut out = BufWriter::new(made);
+    let failed = || format!("writing {}", file.display());
+    let exported = export(&journal, &mut out)?.with_context(failed)?;
+    out.get_ref().sync_all().with_context(failed)?;
+    match how {
+        Output::Json => {
+            output::json(&json!({"file": file, "records": exported.records, "bytes": exported.bytes, "sha256": exported.sha256}))?
+        }
+        Output::Human => {
+            let (records, bytes, sha256) = (exported.records, exported.bytes, exported.sha256);
+            output::line(&format!("{}: {records} record(s), {bytes} byte(s), sha256 {sha256}", file.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

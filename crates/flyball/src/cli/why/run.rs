@@ -1,0 +1,108 @@
+//! A run's tree as lines.
+
+use flyball_core_agent::{Change, Reply};
+use flyball_journal::history::{Because, Caused, Moment, RunSummary, RunTree};
+use flyball_journal::{Entry, Record};
+
+use crate::cli::past::{short, took};
+use crate::story;
+
+/// The tree, top down.
+pub fn lines(tree: &RunTree) -> Vec<String> {
+    let mut lines = vec![head(&tree.run), "because".to_owned()];
+    if tree.causes.is_empty() {
+        lines.push("  the record of its event is no longer in the journal".into());
+    }
+    for (depth, cause) in tree.causes.iter().enumerate() {
+        lines.push(because(depth, cause));
+    }
+    lines.push("then".into());
+    lines.extend(tree.moments.iter().flat_map(|of| moment(&tree.run.process, of)));
+    if !tree.caused.is_empty() {
+        lines.push("and so".into());
+        caused(&mut lines, 1, &tree.caused);
+    }
+    lines
+}
+
+fn head(run: &RunSummary) -> String {
+    let cost = run.cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
+    let took = took(run).map(|took| format!(", {took}")).unwrap_or_default();
+    format!("run {} of {}: {}, {} turn(s), {} call(s){cost}{took}", run.run, run.process, run.outcome, run.turns, run.calls)
+}
+
+fn because(depth: usize, cause: &Because) -> String {
+    let by = match depth {
+        0 => String::new(),
+        _ => format!(", whose run {} caused this", cause.run),
+    };
+    format!(
+        "  {}#{} {} took in event {}{by}: {}",
+        "  ".repeat(depth),
+        cause.seq,
+        cause.process,
+        cause.event.event_id,
+        woken(cause)
+    )
+}
+
+fn woken(cause: &Because) -> String {
+    told(&cause.process, cause.seq, cause.event.timestamp, &Entry::TriggerEvent { event: cause.event.clone() })
+}
+
+/// What the story says of an entry.
+fn told(process: &str, seq: u64, at: chrono::DateTime<chrono::Utc>, entry: &Entry) -> String {
+    let record = Record { seq, process: process.to_owned(), n: 0, epoch: 0, at, entry: entry.clone() };
+    short(&story::tell(&record).map_or_else(|| entry.kind().to_owned(), |line| line.text))
+}
+
+fn moment(process: &str, moment: &Moment) -> Vec<String> {
+    let text = match &moment.entry {
+        Entry::InvocationStart { attempt: 1, .. } => "it begins".to_owned(),
+        Entry::ModelReply { reply, .. } => turn(reply),
+        Entry::ToolCall { effect, .. } => {
+            let cost = moment.cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
+            format!("calls {} [{effect}{cost}]", told(process, moment.seq, moment.at, &moment.entry))
+        }
+        Entry::ToolResult { .. } => format!("-> {}", told(process, moment.seq, moment.at, &moment.entry)),
+        Entry::InvocationResult { .. } => format!("it ends: {}", told(process, moment.seq, moment.at, &moment.entry)),
+        entry => told(process, moment.seq, moment.at, entry),
+    };
+    let step = moment.step().map(|step| format!("{step} ")).unwrap_or_default();
+    let indent = if moment.step().is_some_and(|step| step.0.contains('.')) { "    " } else { "  " };
+    let first = format!("{indent}#{} {step}{text}", moment.seq);
+    let writes = changes(&moment.entry)
+        .iter()
+        .map(|change| format!("{indent}  writes {} = {}", change.key, short(&change.value.to_string())));
+    std::iter::once(first).chain(writes).collect()
+}
+
+fn turn(reply: &Reply) -> String {
+    let wanted: Vec<&str> = reply.calls.iter().map(|call| call.name.as_str()).collect();
+    match (reply.text.is_empty(), wanted.is_empty()) {
+        (_, true) => format!("the model says: {}", short(&reply.text)),
+        (true, false) => format!("the model wants {}", wanted.join(", ")),
+        (false, false) => format!("the model wants {}: {}", wanted.join(", "), short(&reply.text)),
+    }
+}
+
+/// What a record of a run wrote for good; a call's own changes count when the run ends.
+fn changes(entry: &Entry) -> &[Change] {
+    match entry {
+        Entry::InvocationResult { changes, .. } => changes,
+        _ => &[],
+    }
+}
+
+fn caused(lines: &mut Vec<String>, depth: usize, all: &[Caused]) {
+    for one in all {
+        let then = match &one.run {
+            Some(run) => format!("run {} ({}): {}", run.run, run.outcome, short(&run.said)),
+            None => "no run yet".into(),
+        };
+        let event = told(&one.process, one.seq, one.event.timestamp, &Entry::TriggerEvent { event: one.event.clone() });
+        lines.push(format!("{}#{} {} {event}", "  ".repeat(depth), one.seq, one.process));
+        lines.push(format!("{}-> {then}", "  ".repeat(depth + 1)));
+        caused(lines, depth + 2, &one.caused);
+    }
+}
