@@ -103,8 +103,9 @@ fn run_named(workspace: &Workspace, names: &[&str]) -> Result<()> {
     }
 }
 
+/// nextest keeps them there wherever cargo's target directory is.
 fn results_file(workspace: &Workspace) -> PathBuf {
-    workspace.target.join("nextest").join(NEXTEST_PROFILE).join("junit.xml")
+    workspace.root.join("target/nextest").join(NEXTEST_PROFILE).join("junit.xml")
 }
 
 fn hold(judged: &[Judged]) -> Result<()> {

@@ -29,6 +29,9 @@ pub struct Row {
     pub claim: String,
     /// Whether we say that it works.
     pub works: bool,
+    /// Why it does not, in a few words.
+    #[serde(default)]
+    pub why: Option<String>,
     /// `binary-id test::name`, as nextest prints them; all must pass.
     pub tests: Vec<String>,
 }
@@ -55,6 +58,9 @@ impl Claims {
         for row in &claims.row {
             if !STEPS.contains(&row.step.as_str()) {
                 bail!("step `{}` is none of {}", row.step, STEPS.join(", "));
+            }
+            if row.works == row.why.is_some() {
+                bail!("step {}, \"{}\": a row that does not work says why, and no other does", row.step, row.claim);
             }
             let ill_named = |test: &&String| test.split(' ').filter(|part| !part.is_empty()).count() != 2;
             if let Some(test) = row.tests.iter().find(ill_named) {
@@ -116,12 +122,12 @@ mod tests {
 
     fn row(works: bool, tests: &[&str]) -> Row {
         let tests = tests.iter().map(|id| (*id).to_owned()).collect();
-        Row { step: "1".into(), name: "One".into(), claim: "it wakes".into(), works, tests }
+        Row { step: "1".into(), name: "One".into(), claim: "it wakes".into(), works, why: None, tests }
     }
 
     fn file(rows: &[(&str, &str)]) -> String {
         let row = |(step, tests): &(&str, &str)| {
-            format!("[[row]]\nstep = \"{step}\"\nname = \"n\"\nclaim = \"c\"\nworks = false\ntests = {tests}\n")
+            format!("[[row]]\nstep = \"{step}\"\nname = \"n\"\nclaim = \"c\"\nworks = false\nwhy = \"w\"\ntests = {tests}\n")
         };
         rows.iter().map(row).collect()
     }
@@ -165,6 +171,17 @@ mod tests {
         assert!(with(("12", "[]")).contains("step `12`"));
         assert!(with(("1", "[\"no_binary\"]")).contains("binary-id test::name"));
         assert!(Claims::parse(&format!("{}colour = 1\n", file(&all_steps()))).is_err());
+    }
+
+    #[test]
+    fn a_row_that_does_not_work_says_why_and_no_other_does() {
+        let with = |end| {
+            Claims::parse(&format!("{}[[row]]\nstep = \"1\"\nname = \"n\"\nclaim = \"c\"\ntests = []\n{end}", file(&all_steps())))
+        };
+        assert!(with("works = true").is_ok() && with("works = false\nwhy = \"it is not written\"").is_ok());
+        for end in ["works = false", "works = true\nwhy = \"it is not written\""] {
+            assert!(with(end).unwrap_err().to_string().contains("says why"), "{end}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::claims::{Judged, Verdict};
+use super::claims::{Judged, Row, Verdict};
 
 /// The page. Nothing in it changes from run to run unless a claim or a verdict does.
 pub fn render(judged: &[Judged]) -> String {
@@ -16,7 +16,7 @@ pub fn render(judged: &[Judged]) -> String {
     for Judged { row, verdict } in judged {
         let tests: Vec<String> = row.tests.iter().map(|id| format!("`{}`", cell(id))).collect();
         let (step, name, claim, tests) = (cell(&row.step), cell(&row.name), cell(&row.claim), tests.join("<br>"));
-        let line = format!("| {step}. {name} | {claim} | {} | {tests} |", state(verdict));
+        let line = format!("| {step}. {name} | {claim} | {} | {tests} |", state(row, verdict));
         // A row without tests would end in two spaces.
         page.push_str(&line.replace("|  |", "| |"));
         page.push('\n');
@@ -32,10 +32,10 @@ pub fn counts(judged: &[Judged]) -> String {
     format!("{works} of {} claims work.", judged.len())
 }
 
-fn state(verdict: &Verdict) -> String {
+fn state(row: &Row, verdict: &Verdict) -> String {
     match verdict {
         Verdict::Works => "works".into(),
-        Verdict::NotYet => "not yet".into(),
+        Verdict::NotYet => row.why.as_ref().map_or("not yet".into(), |why| format!("not yet: {}", cell(why))),
         Verdict::Broken(why) => format!("**broken**: {}", cell(why)),
     }
 }
@@ -47,27 +47,33 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::claims::Row;
     use super::*;
 
     fn judged(step: &str, tests: &[&str], verdict: Verdict) -> Judged {
         let tests = tests.iter().map(|id| (*id).to_owned()).collect();
-        Judged { row: Row { step: step.into(), name: "Name".into(), claim: "a | b".into(), works: true, tests }, verdict }
+        Judged {
+            row: Row { step: step.into(), name: "Name".into(), claim: "a | b".into(), works: true, why: None, tests },
+            verdict,
+        }
     }
 
     #[test]
     fn every_row_shows_its_state_and_its_tests() {
+        let mut late = judged("2", &[], Verdict::NotYet);
+        late.row.why = Some("next".into());
         let rows = [
+            late,
             judged("1", &["a::b c", "a::b d"], Verdict::Works),
-            judged("2", &[], Verdict::NotYet),
+            judged("3", &[], Verdict::NotYet),
             judged("complete", &["a e"], Verdict::Broken("`a e` failed".into())),
         ];
         let page = render(&rows);
         for line in [
             "| 1. Name | a \\| b | works | `a::b c`<br>`a::b d` |",
-            "| 2. Name | a \\| b | not yet | |",
+            "| 2. Name | a \\| b | not yet: next | |",
+            "| 3. Name | a \\| b | not yet | |",
             "| complete. Name | a \\| b | **broken**: `a e` failed | `a e` |",
-            "1 of 3 claims work.",
+            "1 of 4 claims work.",
         ] {
             assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
         }
