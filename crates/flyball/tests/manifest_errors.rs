@@ -262,7 +262,7 @@ fn the_mistakes_of_all_files_of_a_directory_are_told_together() {
     let dir = directory(&[
         ("a.agent", "name: same\ntriggers: [{type: webhook, webhook_path: /a}]\n"),
         ("b.agent", "model: openai:x\nname: same\n"),
-        ("c.agent", "name: c\ntriggers: [{type: webhook, webhook_path: /c}]\n"),
+        ("c.agent", "name: c\ntriggers: [{type: webhook, webhook_path: /a}]\n"),
         ("d.agent", "name: [\n"),
         ("flyball.yaml", "util: mission\nlisten: 9200\n"),
     ]);
@@ -276,7 +276,7 @@ fn the_mistakes_of_all_files_of_a_directory_are_told_together() {
     let files: Vec<&str> = told.iter().map(|(file, _)| file.as_str()).collect();
     assert_eq!(files, ["b.agent", "c.agent", "d.agent", "flyball.yaml", "flyball.yaml"], "{error}");
     assert_eq!(told[0].1, format!("name 'same' is taken already, in {a}"));
-    assert_eq!(told[1].1, format!("triggers[0].webhook_port 9090 is taken already, in {a}"));
+    assert_eq!(told[1].1, format!("triggers[0].webhook_path /a on port 9090 is taken already, in {a}"));
     assert!(told[2].1.contains("is not YAML"), "{error}");
     assert_eq!(told[3].1, "util unknown key");
     assert_eq!(told[4].1, "listen must be text, and is a number");

@@ -31,4 +31,4 @@ pub use pattern::{Pattern, check_topic};
 pub use secret::Secret;
 pub use sink::{Offer, Receipt, Refusal, Sink};
 pub use trigger::Trigger;
-pub use webhook::{WebhookConfig, WebhookTrigger};
+pub use webhook::{SignatureScheme, Source, WebhookAuth, WebhookConfig, WebhookListeners, WebhookTrigger};

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use flyball_context::{Context, MemoryProvider};
 use flyball_core_agent::{Clock, Toolbox, join};
 use flyball_runtime::{Blueprint, Built, Past, ProcessSpec, Restart};
-use flyball_triggers::{EmitTools, EventBus, MessageBroker};
+use flyball_triggers::{EmitTools, EventBus, MessageBroker, WebhookListeners};
 
 use crate::manifest::{self, Manifest, ProcessConfig};
 
@@ -32,6 +32,8 @@ pub struct Surroundings {
     pub event_bus: Arc<dyn EventBus>,
     /// Carries messages between agents.
     pub broker: Arc<dyn MessageBroker>,
+    /// The ports that webhooks share.
+    pub webhooks: WebhookListeners,
 }
 
 /// Builds a process from its manifest, anew on every start.
@@ -136,7 +138,7 @@ impl Blueprint for Assembly {
             // What an agent says to its own state or to other agents must not carry a value.
             secrets.keep_from(names(&own).await?);
         }
-        let triggers = triggers::build(&self.config.triggers, &self.surroundings)?;
+        let triggers = triggers::build(&self.name, &self.config.triggers, &self.surroundings)?;
         let on_stop = Box::pin(async move {
             if let Some(secrets) = secrets {
                 secrets.stopped();

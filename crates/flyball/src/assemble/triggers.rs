@@ -4,19 +4,25 @@ use std::sync::Arc;
 
 use flyball_triggers::{
     CronConfig, CronTrigger, Error, EventConfig, EventTrigger, FileWatchConfig, FileWatchTrigger, MessageConfig, MessageTrigger,
-    Secret, Trigger, WatchBackend, WatchEvent, WebhookConfig, WebhookTrigger,
+    Trigger, WatchBackend, WatchEvent, WebhookTrigger,
 };
 
 use super::Surroundings;
 use crate::manifest::{self, TriggerConfig, TriggerKind};
 
 /// Makes every trigger; the error names the first that cannot be made.
-pub(super) fn build(configs: &[TriggerConfig], surroundings: &Surroundings) -> Result<Vec<Box<dyn Trigger>>, String> {
+pub(super) fn build(
+    process: &str,
+    configs: &[TriggerConfig],
+    surroundings: &Surroundings,
+) -> Result<Vec<Box<dyn Trigger>>, String> {
     let each = configs.iter().enumerate();
-    each.map(|(index, config)| one(config, surroundings).map_err(|error| format!("triggers[{index}]: {error}"))).collect()
+    let one = |index, config| one(config, surroundings, format!("{process}'s triggers[{index}]"));
+    each.map(|(index, config)| one(index, config).map_err(|error| format!("triggers[{index}]: {error}"))).collect()
 }
 
-fn one(config: &TriggerConfig, surroundings: &Surroundings) -> Result<Box<dyn Trigger>, Error> {
+/// `owner` names the trigger to whoever wants the same path.
+fn one(config: &TriggerConfig, surroundings: &Surroundings, owner: String) -> Result<Box<dyn Trigger>, Error> {
     let clock = Arc::clone(&surroundings.clock);
     let needed = |value: &Option<String>| value.clone().unwrap_or_default();
     Ok(match config.kind {
@@ -25,7 +31,7 @@ fn one(config: &TriggerConfig, surroundings: &Surroundings) -> Result<Box<dyn Tr
                 CronConfig { cron_expression: needed(&config.cron_expression), cron_timezone: config.cron_timezone.clone() };
             Box::new(CronTrigger::new(cron, clock)?)
         }
-        TriggerKind::Webhook => Box::new(WebhookTrigger::new(webhook(config), clock)?),
+        TriggerKind::Webhook => Box::new(WebhookTrigger::sharing(config.webhook()?, clock, &surroundings.webhooks, owner)?),
         TriggerKind::FileWatch => Box::new(FileWatchTrigger::new(file_watch(config), clock)?),
         TriggerKind::Event => {
             let event = EventConfig { event_type: needed(&config.event_type), event_source: config.event_source.clone() };
@@ -36,16 +42,6 @@ fn one(config: &TriggerConfig, surroundings: &Surroundings) -> Result<Box<dyn Tr
             Box::new(MessageTrigger::new(message, Arc::clone(&surroundings.broker), clock)?)
         }
     })
-}
-
-fn webhook(config: &TriggerConfig) -> WebhookConfig {
-    WebhookConfig {
-        webhook_path: config.webhook_path.clone(),
-        webhook_port: config.webhook_port,
-        webhook_host: config.webhook_host.clone(),
-        hmac_secret: config.hmac_secret.as_ref().map(|secret| Secret::new(secret.expose())),
-        webhook_max_body_bytes: usize::try_from(config.webhook_max_body_bytes).unwrap_or(usize::MAX),
-    }
 }
 
 fn file_watch(config: &TriggerConfig) -> FileWatchConfig {

@@ -164,12 +164,16 @@ fn name_taken(earlier: &[Draft], draft: &mut Draft) {
 
 fn webhook_taken(earlier: &[Draft], draft: &mut Draft) {
     let mut found = Vec::new();
-    for (hook, place) in &draft.hooks {
-        let clashes = |other: &&Draft| other.hooks.iter().any(|(taken, _)| rules::clash(taken, hook));
-        if let Some(other) = earlier.iter().find(clashes) {
-            let message = format!("{} is taken already, in {}", hook.port, other.source.path.display());
-            let help = "give each webhook a port of its own".to_owned();
-            found.push(draft.source.diagnostic(*place, &format!("triggers[{}].webhook_port", hook.index), message, Some(help)));
+    for (hook, [path, port]) in &draft.hooks {
+        let of_file = |other: &Draft| other.hooks.iter().find_map(|(taken, _)| rules::clash(taken, hook));
+        if let Some((other, (field, message, help))) = earlier.iter().find_map(|other| Some((other, of_file(other)?))) {
+            let message = format!("{message}, in {}", other.source.path.display());
+            found.push(draft.source.diagnostic(
+                if field == "webhook_path" { *path } else { *port },
+                &format!("triggers[{}].{field}", hook.index),
+                message,
+                Some(help.to_owned()),
+            ));
         }
     }
     draft.errors.extend(found);

@@ -23,8 +23,8 @@ pub(super) struct Draft {
     pub source: Source,
     pub name: Option<(String, Place)>,
     pub config: ProcessConfig,
-    /// Its webhooks and where they stand.
-    pub hooks: Vec<(Hook, Place)>,
+    /// Its webhooks, and where their paths and their ports stand.
+    pub hooks: Vec<(Hook, [Place; 2])>,
     pub errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
 }
@@ -75,8 +75,9 @@ pub(super) fn draft(path: &Path, text: &str, env: &Env<'_>) -> Draft {
         rules::check(&config, &dir, &mut checker);
     }
     let hook = |hook: Hook| {
-        let (_, place) = super::merge::locate(&checker, &format!("triggers[{}].webhook_port", hook.index));
-        (hook, place)
+        let place = |key| super::merge::locate(&checker, &format!("triggers[{}].{key}", hook.index)).1;
+        let places = ["webhook_path", "webhook_port"].map(place);
+        (hook, places)
     };
     let hooks = rules::hooks(&config.triggers).into_iter().map(hook).collect();
     paths::resolve(&mut config, &dir);

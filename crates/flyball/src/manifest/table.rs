@@ -69,6 +69,8 @@ pub enum Kind {
     Choice(&'static [Word]),
     /// A list.
     List(&'static Kind),
+    /// One, or a list with at least one.
+    OneOrList(&'static Kind),
     /// A map whose keys are names that the author chooses.
     Map(&'static Kind),
     /// A map with known keys.
@@ -185,6 +187,7 @@ impl Kind {
                 known.join(", ")
             }
             Self::List(of) => format!("list of {}", of.name()),
+            Self::OneOrList(of) => format!("{}, or a list of them", of.name()),
             Self::Map(of) => format!("map of names to {}", of.name()),
             Self::Section(section) => format!("`{}` section", section.name),
             Self::Json => "anything".into(),
@@ -198,7 +201,7 @@ impl Kind {
             Self::Int(min, i64::MAX) => Some(format!("at least {min}")),
             Self::Int(min, max) => Some(format!("from {min} to {max}")),
             Self::Float(span) => Some(span.words()),
-            Self::List(of) | Self::Map(of) => of.range(),
+            Self::List(of) | Self::OneOrList(of) | Self::Map(of) => of.range(),
             _ => None,
         }
     }
@@ -207,7 +210,7 @@ impl Kind {
     pub fn is_hidden(&self) -> bool {
         match self {
             Self::Secret | Self::Private | Self::SecretSource => true,
-            Self::List(of) | Self::Map(of) => of.is_hidden(),
+            Self::List(of) | Self::OneOrList(of) | Self::Map(of) => of.is_hidden(),
             Self::Section(section) => section.keys.iter().any(|key| key.kind.is_hidden()),
             _ => false,
         }

@@ -5,38 +5,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_core_agent::{Clock, TriggerEvent};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_ENCODING, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::config::{HEALTH, WebhookConfig};
-use super::{request, signature};
+use super::answers::{Answer, RETRY_LATER, RETRY_SOON, answer, not_now, refused};
+use super::config::WebhookConfig;
+use super::request;
+use super::signature::Signed;
 use crate::{Refusal, Sink};
 
 /// What answers requests.
 pub(super) struct Door {
     pub(super) id: String,
     pub(super) config: WebhookConfig,
+    /// The header that carries the signature, in small letters.
+    pub(super) header: String,
     /// Unsigned on loopback: requests that a web page may have caused are refused.
     pub(super) guarded: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sink: Sink,
 }
 
-pub(super) type Answer = Response<Full<Bytes>>;
-
 /// A sender that trickles its body must not hold a connection for long.
 const BODY_WITHIN: Duration = Duration::from_secs(15);
 
 /// Senders give up after some 10 to 30 s themselves, and send again.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
-
-/// How long to stay away, in seconds: until a queue has moved, and until something was mended.
-const RETRY_SOON: u32 = 5;
-const RETRY_LATER: u32 = 30;
 
 impl Door {
     pub(super) async fn answer(&self, request: Request<Incoming>, remote: SocketAddr) -> Answer {
@@ -47,49 +45,57 @@ impl Door {
         }
     }
 
+    /// Whether this address may send here.
+    pub(super) fn admits(&self, remote: SocketAddr) -> bool {
+        let sources = &self.config.allowed_sources;
+        sources.is_empty() || sources.iter().any(|source| source.holds(remote.ip()))
+    }
+
     /// Every check, the cheap ones first, or the answer to what fails one.
     async fn checked(&self, parts: Parts, body: Incoming, remote: SocketAddr) -> Result<TriggerEvent, Box<Answer>> {
+        if !self.admits(remote) {
+            return Err(refused(StatusCode::FORBIDDEN, "this address may not send here"));
+        }
         if self.guarded {
             request::guard(&parts).map_err(|(status, why)| refused(status, why))?;
         }
-        self.route(&parts)?;
+        if parts.method != Method::POST {
+            let mut refusal = refused(StatusCode::METHOD_NOT_ALLOWED, "this method is not answered here");
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return Err(refusal);
+        }
         let plain = parts.headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes() == b"identity");
         if !plain {
             return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read"));
         }
         let body = self.read(body).await?;
-        let verified = match &self.config.hmac_secret {
-            None => false,
-            Some(secret) => {
-                let header = parts.headers.get(signature::HEADER).map(HeaderValue::as_bytes);
-                if !signature::verify(secret, &body, header) {
-                    return Err(refused(StatusCode::UNAUTHORIZED, "X-Webhook-Signature is missing or wrong"));
-                }
-                true
-            }
-        };
+        let signed = self.verify(&parts, &body)?;
         let mut event = TriggerEvent::new(&self.id, "webhook", self.clock.now(), payload(&body));
-        event.metadata = request::metadata(&parts, remote, verified);
-        event.dedup_key = request::dedup_key(&parts.headers);
+        event.metadata = request::metadata(&parts, remote, signed.is_some(), self.config.signature_header.as_deref());
+        // Whoever could not sign has no say in what counts as a duplicate of what was signed.
+        let scheme = self.config.signature_scheme;
+        let delivery = signed.and_then(|signed| scheme.delivery(&signed, &event.payload));
+        event.dedup_key = delivery.map(request::bounded).or_else(|| request::dedup_key(&parts.headers));
         Ok(event)
     }
 
-    fn route(&self, parts: &Parts) -> Result<(), Box<Answer>> {
-        let path = parts.uri.path();
-        if path == HEALTH && matches!(parts.method, Method::GET | Method::HEAD) {
-            return Err(Box::new(answer(StatusCode::OK, &json!({"status": "ok", "trigger_id": self.id}))));
+    /// The request as it was signed; nothing where it need not be.
+    fn verify<'a>(&'a self, parts: &'a Parts, body: &'a [u8]) -> Result<Option<Signed<'a>>, Box<Answer>> {
+        if !self.config.is_signed() {
+            return Ok(None);
         }
-        let allowed = match path {
-            HEALTH => "GET, HEAD",
-            path if path == self.config.webhook_path => "POST",
-            _ => return Err(refused(StatusCode::NOT_FOUND, "nothing is at this path")),
+        let signed = Signed {
+            headers: &parts.headers,
+            body,
+            secrets: &self.config.hmac_secret,
+            header: &self.header,
+            now: self.clock.now().timestamp(),
+            tolerance: self.config.signature_tolerance,
         };
-        if path != HEALTH && parts.method == Method::POST {
-            return Ok(());
+        match self.config.signature_scheme.verify(&signed) {
+            Ok(()) => Ok(Some(signed)),
+            Err(why) => Err(refused(StatusCode::UNAUTHORIZED, &format!("{} {why}", self.header))),
         }
-        let mut refusal = refused(StatusCode::METHOD_NOT_ALLOWED, "this method is not answered here");
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-        Err(refusal)
     }
 
     async fn read(&self, body: Incoming) -> Result<Bytes, Box<Answer>> {
@@ -128,22 +134,4 @@ impl Door {
 
 fn payload(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
-}
-
-fn not_now(why: &str, seconds: u32) -> Answer {
-    let mut refusal = refused(StatusCode::SERVICE_UNAVAILABLE, why);
-    refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    *refusal
-}
-
-fn refused(status: StatusCode, why: &str) -> Box<Answer> {
-    Box::new(answer(status, &json!({"error": why})))
-}
-
-fn answer(status: StatusCode, body: &Value) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    answer
 }

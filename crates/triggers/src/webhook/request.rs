@@ -49,18 +49,25 @@ pub(super) fn dedup_key(headers: &HeaderMap) -> Option<String> {
     let named = |name: &str| text(headers, name).filter(|value| !value.is_empty()).map(|value| format!("{name}:{value}"));
     let cloud_event = || Some(format!("{} {}", named("ce-source")?, named("ce-id")?));
     let key = ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named).or_else(cloud_event)?;
-    if key.len() <= MAX_KEY_BYTES {
-        return Some(key);
-    }
-    let digest = Sha256::digest(key.as_bytes());
-    Some(format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    Some(bounded(key))
 }
 
-/// `method`, `path`, `query`, `headers` without secrets, `remote`, `signature_verified`.
-pub(super) fn metadata(parts: &Parts, remote: SocketAddr, verified: bool) -> Map<String, Value> {
+/// `key`, or its hash where it is too long to be kept.
+pub(super) fn bounded(key: String) -> String {
+    if key.len() <= MAX_KEY_BYTES {
+        return key;
+    }
+    let digest = Sha256::digest(key.as_bytes());
+    format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// `method`, `path`, `query`, `headers` without secrets, `remote`, `signature_verified`. `private` is
+/// the header that carries the signature where that was chosen.
+pub(super) fn metadata(parts: &Parts, remote: SocketAddr, verified: bool, private: Option<&str>) -> Map<String, Value> {
     let mut headers = Map::new();
     for (name, value) in &parts.headers {
-        if !is_secret(name.as_str()) {
+        let is_private = private.is_some_and(|private| name.as_str().eq_ignore_ascii_case(private));
+        if !is_private && !is_secret(name.as_str()) {
             add(&mut headers, name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned());
         }
     }

@@ -12,7 +12,7 @@ impl Checker<'_> {
     pub(super) fn hide(&mut self, kind: &Kind, node: &Node) {
         match (kind, &node.data) {
             (Kind::Map(of), Data::Map(entries)) => entries.iter().for_each(|entry| self.hide(of, &entry.value)),
-            (Kind::List(of), Data::List(items)) => items.iter().for_each(|item| self.hide(of, item)),
+            (Kind::List(of) | Kind::OneOrList(of), Data::List(items)) => items.iter().for_each(|item| self.hide(of, item)),
             // Its own keys are looked at when it is read.
             (Kind::Section(_), _) => {}
             (Kind::List(of) | Kind::Map(of), _) if matches!(of, Kind::Section(_)) => {}

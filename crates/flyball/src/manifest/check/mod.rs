@@ -121,6 +121,7 @@ impl<'a> Checker<'a> {
         match kind {
             Kind::Section(section) => self.section(section, node, path).map(Value::Object),
             Kind::List(of) => self.list(of, node, path),
+            Kind::OneOrList(of) => self.one_or_list(of, node, path),
             Kind::Map(of) => self.map(of, node, path),
             Kind::Json => self.json(node, path),
             scalar => self.scalar(scalar, node, path),
@@ -139,6 +140,17 @@ impl<'a> Checker<'a> {
             read.push(self.value(of, item, &path));
         }
         read.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
+    }
+
+    fn one_or_list(&mut self, of: &Kind, node: &Node, path: &str) -> Option<Value> {
+        match &node.data {
+            Data::List(items) if items.is_empty() => {
+                self.error(node.place, path, "must not be empty", None);
+                None
+            }
+            Data::List(_) => self.list(of, node, path),
+            _ => self.value(of, node, path),
+        }
     }
 
     fn map(&mut self, of: &Kind, node: &Node, path: &str) -> Option<Value> {
@@ -255,9 +267,7 @@ fn kind_name(group: &str) -> String {
 /// Brings the names that a section has twice down to one.
 fn settle(kinds: Kinds, mut read: Map<String, Value>) -> Map<String, Value> {
     match kinds {
-        Kinds::One => {}
-        // Only one scheme passes, so that nothing need remember it.
-        Kinds::Trigger => drop(read.remove("signature_scheme")),
+        Kinds::One | Kinds::Trigger => {}
         Kinds::Server => {
             if let Some(transport) = read.remove("type") {
                 read.insert("transport".to_owned(), transport);

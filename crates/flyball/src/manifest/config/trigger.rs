@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use flyball_triggers::{Error, Secret, SignatureScheme, WebhookAuth, WebhookConfig};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::manifest::SecretText;
 use crate::manifest::table::{Key, Kind, Kinds, Section, Span, Word};
@@ -21,7 +22,13 @@ pub struct TriggerConfig {
     pub webhook_path: String,
     pub webhook_port: u16,
     pub webhook_host: String,
-    pub hmac_secret: Option<SecretText>,
+    #[serde(deserialize_with = "one_or_several")]
+    pub hmac_secret: Vec<SecretText>,
+    pub signature_scheme: SignatureScheme,
+    pub signature_header: Option<String>,
+    pub signature_tolerance: u64,
+    pub auth: Option<WebhookAuth>,
+    pub allowed_sources: Vec<String>,
     pub webhook_max_body_bytes: u64,
     pub watch_path: Option<PathBuf>,
     pub watch_patterns: Vec<String>,
@@ -91,6 +98,27 @@ impl TriggerKind {
     }
 }
 
+impl TriggerConfig {
+    /// The settings of a webhook as its trigger has them.
+    pub(crate) fn webhook(&self) -> Result<WebhookConfig, Error> {
+        let source = |(index, text): (usize, &String)| {
+            text.parse().map_err(|why: String| Error::Config(format!("allowed_sources[{index}]: {why}")))
+        };
+        Ok(WebhookConfig {
+            webhook_path: self.webhook_path.clone(),
+            webhook_port: self.webhook_port,
+            webhook_host: self.webhook_host.clone(),
+            hmac_secret: self.hmac_secret.iter().map(|secret| Secret::new(secret.expose())).collect(),
+            signature_scheme: self.signature_scheme,
+            signature_header: self.signature_header.clone(),
+            signature_tolerance: self.signature_tolerance,
+            auth: self.auth,
+            allowed_sources: self.allowed_sources.iter().enumerate().map(source).collect::<Result<_, _>>()?,
+            webhook_max_body_bytes: usize::try_from(self.webhook_max_body_bytes).unwrap_or(usize::MAX),
+        })
+    }
+}
+
 impl Default for TriggerConfig {
     fn default() -> Self {
         Self {
@@ -100,7 +128,12 @@ impl Default for TriggerConfig {
             webhook_path: "/webhook".into(),
             webhook_port: 9090,
             webhook_host: "127.0.0.1".into(),
-            hmac_secret: None,
+            hmac_secret: Vec::new(),
+            signature_scheme: SignatureScheme::Generic,
+            signature_header: None,
+            signature_tolerance: 300,
+            auth: None,
+            allowed_sources: Vec::new(),
             webhook_max_body_bytes: 1_048_576,
             watch_path: None,
             watch_patterns: vec!["*".into()],
@@ -130,7 +163,16 @@ impl Serialize for TriggerConfig {
                 map.serialize_entry("webhook_path", &self.webhook_path)?;
                 map.serialize_entry("webhook_port", &self.webhook_port)?;
                 map.serialize_entry("webhook_host", &self.webhook_host)?;
-                set(&mut map, "hmac_secret", self.hmac_secret.as_ref())?;
+                match self.hmac_secret.as_slice() {
+                    [] => {}
+                    [one] => map.serialize_entry("hmac_secret", one)?,
+                    several => map.serialize_entry("hmac_secret", several)?,
+                }
+                map.serialize_entry("signature_scheme", &self.signature_scheme)?;
+                set(&mut map, "signature_header", self.signature_header.as_ref())?;
+                map.serialize_entry("signature_tolerance", &self.signature_tolerance)?;
+                set(&mut map, "auth", self.auth.as_ref())?;
+                map.serialize_entry("allowed_sources", &self.allowed_sources)?;
                 map.serialize_entry("webhook_max_body_bytes", &self.webhook_max_body_bytes)?;
             }
             TriggerKind::FileWatch => {
@@ -157,15 +199,32 @@ fn set<M: SerializeMap, T: Serialize>(map: &mut M, key: &str, value: Option<&T>)
     value.map_or(Ok(()), |value| map.serialize_entry(key, value))
 }
 
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretText>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Secrets {
+        One(SecretText),
+        Several(Vec<SecretText>),
+    }
+    Ok(match Secrets::deserialize(deserializer)? {
+        Secrets::One(secret) => vec![secret],
+        Secrets::Several(secrets) => secrets,
+    })
+}
+
 const TYPE: Kind =
     Kind::Choice(&[Word::new("cron"), Word::new("webhook"), Word::new("file_watch"), Word::new("event"), Word::new("message")]);
-const ONLY_GENERIC: &str = "only `generic` is: an HMAC-SHA256 of the body, sent as `sha256=<hex>`";
 const SCHEME: Kind = Kind::Choice(&[
     Word::new("generic"),
-    Word::refused("github", ONLY_GENERIC),
-    Word::refused("stripe", ONLY_GENERIC),
-    Word::refused("telegram", ONLY_GENERIC),
+    Word::new("github"),
+    Word::new("stripe"),
+    Word::new("standard"),
+    Word::new("slack"),
+    Word::new("telegram"),
 ]);
+const AUTH: Kind = Kind::Choice(&[Word::new("none")]);
+/// A day: clocks that differ by more are wrong.
+const TOLERANCE: Kind = Kind::Int(1, 86_400);
 const WATCH_EVENT: Kind = Kind::Choice(&[Word::new("created"), Word::new("modified"), Word::new("deleted"), Word::new("moved")]);
 const BACKEND: Kind = Kind::Choice(&[Word::new("auto"), Word::new("native"), Word::new("watchdog"), Word::new("polling")]);
 /// An hour: a watch that looks less often is a cron trigger. A hundredth: one that looks more often does nothing else.
@@ -187,10 +246,28 @@ pub(in crate::manifest) const TRIGGER: Section = Section {
             .of("webhook")
             .or("9090")
             .because("ports up to 1024 need rights that an agent should not have"),
-        Key::new("webhook_host", Kind::Filled, "The address on which is listened.").of("webhook").or("127.0.0.1"),
-        Key::new("hmac_secret", Kind::Secret, "The key with which senders sign. Needed where others than this machine can send.")
+        Key::new("webhook_host", Kind::Filled, "The address on which is listened. Webhooks with one address and different paths share it.")
+            .of("webhook").or("127.0.0.1"),
+        Key::new(
+            "hmac_secret",
+            Kind::OneOrList(&Kind::Secret),
+            "The key with which senders sign; a list while one replaces another. Needed where others than this machine can send.",
+        )
+        .of("webhook"),
+        Key::new("signature_scheme", SCHEME, "How senders sign; `standard` is Standard Webhooks.").of("webhook").or("generic"),
+        Key::new("signature_header", Kind::Filled, "The header with the signature, where it is not the scheme's own.")
             .of("webhook"),
-        Key::new("signature_scheme", SCHEME, "How senders sign.").of("webhook").or("generic"),
+        Key::new("signature_tolerance", TOLERANCE, "Seconds that a timestamp signed by `stripe`, `standard` or `slack` may be off.")
+            .of("webhook")
+            .or("300"),
+        Key::new("auth", AUTH, "`none` lets anybody send, where others than this machine can and nobody signs.").of("webhook"),
+        Key::new(
+            "allowed_sources",
+            Kind::List(&Kind::Filled),
+            "Addresses and networks, such as `10.0.0.0/8`, that may send; all where it is empty. The TCP peer counts, not a header.",
+        )
+        .of("webhook")
+        .or("[]"),
         Key::new("webhook_max_body_bytes", BODY, "A longer body is answered with 413.").of("webhook").or("1048576"),
         Key::new("watch_path", Kind::Path, "The directory; it is created where it is missing.").of("file_watch").required(),
         Key::new("watch_patterns", Kind::List(&Kind::Filled), "Globs, of which one must match the file's name.")
@@ -216,8 +293,5 @@ pub(in crate::manifest) const TRIGGER: Section = Section {
         Key::refused("filter_expression", "let the instructions say which events to ignore"),
         Key::refused("trusted", "every payload is shown to the model as data from outside"),
         Key::refused("custom_config", "only the five types cron, webhook, file_watch, event and message are there"),
-        Key::refused("signature_header", "senders put the signature into `X-Webhook-Signature`"),
-        Key::refused("allowed_sources", "give `hmac_secret`, and let a firewall say who may send"),
-        Key::refused("signature_tolerance", "it belongs to the signature scheme `stripe`, which is not supported either"),
     ],
 };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flyball_core_agent::SystemClock;
-use flyball_triggers::{Cron, Error, FileWatchConfig, FileWatchTrigger, Pattern, Secret, WebhookConfig, WebhookTrigger};
+use flyball_triggers::{Cron, Error, FileWatchConfig, FileWatchTrigger, Pattern, WebhookTrigger};
 
 use super::Rules;
 use crate::manifest::config::{TriggerConfig, TriggerKind};
@@ -16,6 +16,7 @@ pub(in crate::manifest) struct Hook {
     pub index: usize,
     pub host: String,
     pub port: u16,
+    pub path: String,
 }
 
 /// The webhooks among `triggers`.
@@ -25,14 +26,25 @@ pub(in crate::manifest) fn hooks(triggers: &[TriggerConfig]) -> Vec<Hook> {
         index,
         host: trigger.webhook_host.replace("localhost", "127.0.0.1"),
         port: trigger.webhook_port,
+        path: trigger.webhook_path.clone(),
     };
     webhooks.map(hook).collect()
 }
 
-/// Whether both would take the same port. Each webhook listens by itself.
-pub(in crate::manifest) fn clash(one: &Hook, other: &Hook) -> bool {
+/// Why both cannot be, if so, as the field at fault, what is wrong and what helps. Webhooks share an
+/// address; they cannot share a path on it, and a port of all addresses is open but once.
+pub(in crate::manifest) fn clash(one: &Hook, other: &Hook) -> Option<(&'static str, String, &'static str)> {
     let any = |host: &str| matches!(host, "0.0.0.0" | "::");
-    one.port == other.port && (one.host == other.host || any(&one.host) || any(&other.host))
+    if one.port != other.port {
+        None
+    } else if one.host == other.host {
+        let message = format!("{} on port {} is taken already", other.path, other.port);
+        (one.path == other.path).then_some(("webhook_path", message, "give each webhook on a port a path of its own"))
+    } else {
+        let message = format!("{} is taken already on another address", other.port);
+        let help = "give both the same webhook_host, or ports of their own";
+        (any(&one.host) || any(&other.host)).then_some(("webhook_port", message, help))
+    }
 }
 
 impl Rules<'_, '_> {
@@ -52,9 +64,9 @@ impl Rules<'_, '_> {
         }
         let hooks = hooks(triggers);
         for (nth, hook) in hooks.iter().enumerate() {
-            if let Some(earlier) = hooks[..nth].iter().find(|earlier| clash(earlier, hook)) {
-                let message = format!("{} is taken already, by triggers[{}]", hook.port, earlier.index);
-                self.fault(&format!("triggers[{}].webhook_port", hook.index), message, "give each webhook a port of its own");
+            let clashes = |earlier: &Hook| Some((earlier.index, clash(earlier, hook)?));
+            if let Some((earlier, (field, message, help))) = hooks[..nth].iter().find_map(clashes) {
+                self.fault(&format!("triggers[{}].{field}", hook.index), format!("{message}, by triggers[{earlier}]"), help);
             }
         }
     }
@@ -87,14 +99,7 @@ impl Rules<'_, '_> {
 }
 
 fn webhook(trigger: &TriggerConfig) -> Result<(), Error> {
-    let config = WebhookConfig {
-        webhook_path: trigger.webhook_path.clone(),
-        webhook_port: trigger.webhook_port,
-        webhook_host: trigger.webhook_host.clone(),
-        hmac_secret: trigger.hmac_secret.as_ref().map(|secret| Secret::new(secret.expose())),
-        webhook_max_body_bytes: usize::try_from(trigger.webhook_max_body_bytes).unwrap_or(usize::MAX),
-    };
-    WebhookTrigger::new(config, Arc::new(SystemClock)).map(drop)
+    WebhookTrigger::new(trigger.webhook()?, Arc::new(SystemClock)).map(drop)
 }
 
 fn file_watch(trigger: &TriggerConfig, dir: &Path) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use flyball::core_agent::{Clock, ManualClock};
 use flyball::journal::{DEFAULT_SEGMENT_BYTES, Log, MemoryStorage, Storage};
 use flyball::manifest::{Manifest, parse_manifest, process_env};
 use flyball::runtime::{AgentProcess, AgentRuntime, Blueprint, Built, JournalHome, Past, RuntimeParts};
-use flyball::triggers::{EventBus, MessageBroker};
+use flyball::triggers::{EventBus, MessageBroker, WebhookListeners};
 use tempfile::TempDir;
 
 use super::Reading;
@@ -26,6 +26,7 @@ pub struct World {
     storage: Option<MemoryStorage>,
     files: Arc<TempDir>,
     contexts: Contexts,
+    webhooks: WebhookListeners,
 }
 
 type Contexts = Arc<Mutex<BTreeMap<String, Arc<Context>>>>;
@@ -86,7 +87,9 @@ impl World {
         let mut parts = RuntimeParts::new(home);
         parts.clock = Arc::new(clock.clone());
         change(&mut parts);
-        Self { clock, runtime: Arc::new(AgentRuntime::new(parts)), storage: None, files, contexts: Contexts::default() }
+        let runtime = Arc::new(AgentRuntime::new(parts));
+        let (contexts, webhooks) = (Contexts::default(), WebhookListeners::default());
+        Self { clock, runtime, storage: None, files, contexts, webhooks }
     }
 
     /// Where its manifests' relative paths lead.
@@ -123,6 +126,7 @@ impl World {
             clock: Arc::clone(self.runtime.clock()),
             event_bus: Arc::clone(self.runtime.event_bus()),
             broker: Arc::clone(self.runtime.broker()),
+            webhooks: self.webhooks.clone(),
         };
         let assembly = Assembly::new(manifest, surroundings);
         let spec = assembly.spec();

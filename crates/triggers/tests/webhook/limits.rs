@@ -1,0 +1,67 @@
+//! Senders that send too much or too slowly.
+
+use flyball_triggers::WebhookConfig;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{config, exchange, hook};
+
+// The runtime's clock jumps to the next deadline whenever nothing else is left to do.
+#[tokio::test(start_paused = true)]
+async fn who_sends_too_slowly_is_sent_away() {
+    let mut hook = hook(config()).await;
+    let mut stream = TcpStream::connect(hook.address).await.unwrap();
+    stream.write_all(b"POST /pipeline-events HTTP/1.1\r\nHost: loc").await.unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.unwrap();
+    assert!(all.is_empty() || all.starts_with(b"HTTP/1.1 408"), "a half-sent head ends the connection");
+
+    let half = b"POST /pipeline-events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 10\r\n\r\n12345";
+    assert_eq!(exchange(hook.address, half).await.status, 408);
+    assert!(hook.events.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_idle_after_an_answer_is_closed() {
+    let mut hook = hook(config()).await;
+    let mut stream = TcpStream::connect(hook.address).await.unwrap();
+    let request = b"POST /pipeline-events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1";
+    stream.write_all(request).await.unwrap();
+    assert_eq!(hook.events.recv().await.unwrap().payload, json!(1));
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.unwrap();
+    assert!(all.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_never_finish_do_not_lock_the_others_out() {
+    let hook = hook(config()).await;
+    let mut slow = Vec::new();
+    // More than may be connected at a time.
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(hook.address).await.unwrap();
+        stream.write_all(b"POST /pipeline-events HTTP/1.1\r\nX-Never: ").await.unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(hook.ask("POST /pipeline-events", b"1").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let hook = hook(config()).await;
+    let head = format!("POST /pipeline-events\nX-Long: {}", "x".repeat(70_000));
+    assert_eq!(hook.ask(&head, b"1").await.status, 431);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_cut_off_at_the_limit() {
+    let mut hook = hook(WebhookConfig { webhook_max_body_bytes: 10, ..config() }).await;
+    let chunked = |chunk: &str| {
+        let head = "POST /pipeline-events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked";
+        format!("{head}\r\n\r\n{:x}\r\n{chunk}\r\n0\r\n\r\n", chunk.len()).into_bytes()
+    };
+    assert_eq!(exchange(hook.address, &chunked("123456789012")).await.status, 413);
+    assert_eq!(exchange(hook.address, &chunked("1234567890")).await.status, 202);
+    assert_eq!(hook.events.recv().await.unwrap().payload, json!(1_234_567_890));
+}
