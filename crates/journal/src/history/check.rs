@@ -6,7 +6,7 @@ use flyball_core_agent::{Reply, RunId, StepId};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Entry, LifecycleState, ProcessFold, Record};
+use crate::{Decision, Entry, LifecycleState, ProcessFold, Record};
 
 /// A record that does not agree with those before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,14 +22,21 @@ pub struct Contradiction {
 /// Holds the records of one process against each other, oldest first: every step belongs to a run
 /// that had begun and not ended, every result to an intent, every call to a turn that wanted it,
 /// every move of the lifecycle to the one before; and every checkpoint must say what the records
-/// before it come to when they are folded from the start.
+/// before it come to when they are folded from the start. In the end, what recovery comes to from the
+/// newest checkpoint must be what all records come to.
 ///
 /// Where the oldest records are no longer there, it begins at the first checkpoint.
 pub fn check<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Contradiction> {
     let mut checker = Checker::default();
+    let mut since_checkpoint = Vec::new();
     for record in records {
         checker.apply(record);
+        if matches!(record.entry, Entry::Checkpoint { .. }) {
+            since_checkpoint.clear();
+        }
+        since_checkpoint.push(record);
     }
+    checker.finish(&since_checkpoint);
     checker.found
 }
 
@@ -122,6 +129,17 @@ impl Checker {
         }
     }
 
+    fn finish(&mut self, since_checkpoint: &[&Record]) {
+        let Some(last) = since_checkpoint.last() else { return };
+        let differing = differences(&self.fold, &ProcessFold::of(since_checkpoint.iter().copied()));
+        if !differing.is_empty() && !self.partial {
+            self.report(
+                last,
+                format!("recovery from the newest checkpoint differs from all records in {}", differing.join(", ")),
+            );
+        }
+    }
+
     fn report(&mut self, record: &Record, what: String) {
         self.found.push(Contradiction { seq: record.seq, run: record.entry.run().cloned(), what });
     }
@@ -150,7 +168,13 @@ impl Seen {
                 }
                 (!refused && !self.intents.contains_key(step)).then(|| format!("{step} has a result and no intent"))
             }
-            Entry::InvocationResult { .. } | Entry::Error { last: true, .. } => {
+            Entry::Settled { step, decision: Decision::Happened { .. }, .. } => {
+                self.results.insert(step.clone(), record.seq);
+                None
+            }
+            Entry::InvocationResult { .. }
+            | Entry::Error { last: true, .. }
+            | Entry::Settled { decision: Decision::Abort, .. } => {
                 self.ended = true;
                 None
             }
@@ -239,6 +263,8 @@ mod tests {
         assert_eq!(complaints(&records), Vec::<String>::new());
         fold.invocation_count += 1;
         records.push(Record { entry: checkpoint(&fold), ..records[0].clone() });
-        assert_eq!(complaints(&records), ["the checkpoint differs from the records before it in invocation_count"]);
+        let found = complaints(&records);
+        assert_eq!(found[0], "the checkpoint differs from the records before it in invocation_count");
+        assert_eq!(found[1], "recovery from the newest checkpoint differs from all records in invocation_count");
     }
 }
