@@ -130,18 +130,10 @@ impl ToolLoop {
         let Some(args) = arguments(&wanted.args) else {
             return Ok(ToolReply::error("not called: the arguments must be one JSON object"));
         };
-        let Some(spec) = tools.iter().find(|spec| spec.name == wanted.name) else {
-            let known: Vec<&str> = tools.iter().map(|spec| spec.name.as_str()).collect();
-            return Ok(ToolReply::error(format!("no tool is named '{}'; there are: {}", wanted.name, known.join(", "))));
-        };
-        let call = ToolCall {
-            run: run.clone(),
-            step: place.step(),
-            name: wanted.name.clone(),
-            args,
-            spec: Some(spec.clone()),
-            notes: Map::new(),
-        };
+        // A tool that is not there any more may have been called before a crash: the layers must see
+        // that call again, so it is their answer and not ours that counts.
+        let spec = tools.iter().find(|spec| spec.name == wanted.name).cloned();
+        let call = ToolCall { run: run.clone(), step: place.step(), name: wanted.name.clone(), args, spec, notes: Map::new() };
         match self.toolbox.call(&call).await {
             Err(CallError::Failed(failure)) if failure.sent == Sent::No => Ok(ToolReply::error(failure.message)),
             Err(CallError::Failed(failure)) => {

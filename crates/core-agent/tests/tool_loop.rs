@@ -68,6 +68,7 @@ impl Toolbox for Tools {
             "halt" => return Err(CallError::Halt(Directive::pause("budget"))),
             "park" => return Err(CallError::Park("approval 7".into())),
             "unsent" => return Err(Failure::unsent("nobody there").into()),
+            "nope" => return Err(Failure::unsent("no tool is named 'nope'").into()),
             _ => return Err(Failure::unknown("no answer").into()),
         }
         Ok(ToolReply::ok(format!("{} ended", call.name)))
@@ -148,11 +149,11 @@ async fn the_loop_answers_for_a_tool_that_cannot_be_called() {
     let tools = Arc::new(Tools::default());
     run(&model, &tools, 5).await.unwrap();
     let answers = model.answers_shown_last();
-    assert!(answers[0].1.contains("no tool is named 'nope'") && answers[0].1.contains("second"), "{answers:?}");
+    assert_eq!(answers[0].1, "no tool is named 'nope'");
     assert!(answers[1].1.contains("must be one JSON object") && answers[2].1.contains("must be one JSON object"), "{answers:?}");
     assert_eq!(answers[3].1, "nobody there");
     assert!(answers[4].1.contains("no answer; whether the tool acted is not known"), "{answers:?}");
-    assert_eq!(*tools.started.lock().unwrap(), ["t0.c3 unsent", "t0.c4 unknown"]);
+    assert_eq!(*tools.started.lock().unwrap(), ["t0.c0 nope", "t0.c3 unsent", "t0.c4 unknown"]);
 }
 
 #[tokio::test]
@@ -201,4 +202,16 @@ async fn a_run_that_is_cancelled_while_the_model_is_asked_is_cancelled_and_did_n
     let run = Run::new(RunId("r".into()), "p", cancel);
     let invocation = Invocation { run, event, notes: Vec::new(), history: Vec::new() };
     assert_eq!(agent.invoke(invocation).await.unwrap_err(), Error::Cancelled);
+}
+
+#[tokio::test]
+async fn a_joined_toolbox_says_which_tools_there_are() {
+    let boxes: Vec<(String, Option<String>, Arc<dyn Toolbox>)> = vec![("box".into(), None, Arc::new(Tools::default()))];
+    let model = Script::new([wants(&[("nope", json!({}))])]);
+    let agent = ToolLoop::new("be good", 3, Arc::clone(&model) as _, flyball_core_agent::join(boxes));
+    let event = TriggerEvent::new("c", "cron", DateTime::UNIX_EPOCH, json!({}));
+    let run = Run::new(RunId("r".into()), "p", CancellationToken::new());
+    agent.invoke(Invocation { run, event, notes: Vec::new(), history: Vec::new() }).await.unwrap();
+    let answers = model.answers_shown_last();
+    assert!(answers[0].1.contains("no tool is named 'nope'; there are: first, second"), "{answers:?}");
 }

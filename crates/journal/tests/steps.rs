@@ -219,3 +219,14 @@ async fn a_models_reply_is_asked_for_once() {
     }
     assert_eq!(bench.tool.count(), 1);
 }
+
+#[tokio::test]
+async fn a_call_in_doubt_parks_though_its_tool_is_not_there_any_more() {
+    let bench = Bench::new(vec![Ok(ToolReply::ok("done")), Ok(ToolReply::ok("twice!"))]);
+    bench.toolbox().call(&bench.call(Some(Effect::Irreversible), None)).await.expect("answered");
+    let after = bench.forget_result();
+    let gone = ToolCall { spec: None, ..after.call(None, None) };
+    let parked = after.toolbox().call(&gone).await.expect_err("it is in doubt");
+    assert!(matches!(parked, CallError::Park(_)), "{parked}");
+    assert_eq!(after.tool.count(), 1);
+}

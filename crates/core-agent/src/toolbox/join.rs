@@ -89,7 +89,10 @@ impl Toolbox for Joined {
         match self.owner(&call.name).await? {
             Some((member, inner)) if inner == call.name => member.toolbox.call(call).await,
             Some((member, inner)) => member.toolbox.call(&ToolCall { name: inner, ..call.clone() }).await,
-            None => Err(Failure::unsent(format!("no tool is named '{}'", call.name)).into()),
+            None => {
+                let known: Vec<String> = self.list().await?.into_iter().map(|spec| spec.name).collect();
+                Err(Failure::unsent(format!("no tool is named '{}'; there are: {}", call.name, known.join(", "))).into())
+            }
         }
     }
 }
