@@ -205,3 +205,19 @@ async fn a_process_that_is_not_started_again_says_so() {
     runtime.inject("p", bench.event("e1")).await.expect("taken");
     bench.until(&runtime, |status| status.state == LifecycleState::Failed && status.given_up).await;
 }
+
+#[tokio::test]
+async fn a_write_from_outside_has_its_source_in_the_history_and_outlives_a_crash() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    let process = runtime.get_process("p").expect("there is p");
+    assert!(process.put("alerts", json!(1), "external").await.is_err(), "it is not alive");
+    process.start().await.expect("it starts");
+    process.put("alerts", json!(1), "external").await.expect("written");
+    assert_eq!(process.state_snapshot().expect("it is alive")["alerts"], json!(1));
+    let crashed = bench.crash();
+    let second = crashed.runtime(ProcessSpec::new("p"), Act::Say("done")).get_process("p").expect("there is p");
+    second.start().await.expect("it starts");
+    let history = second.state_history("alerts");
+    assert_eq!(history.iter().map(|entry| (&entry.value, entry.source.as_str())).collect::<Vec<_>>(), [(&json!(1), "external")]);
+}

@@ -190,11 +190,25 @@ impl Life {
                 self.pause = None;
                 let _ = answer.send(Ok(()));
             }
+            Command::Put { key, value, source, answer } => drop(answer.send(self.put(&key, value, &source).await)),
             Command::Resolve { settlement, answer } => drop(answer.send(self.resolve(settlement).await)),
             Command::Inject { event, answer } => self.take_offer(Offer { event, answer }),
             Command::Layer { layer, request, body, answer } => drop(answer.send(self.ask_layer(&layer, &request, &body))),
         }
         Next::GoOn
+    }
+
+    /// Writes to the agent's state from outside of any run.
+    async fn put(&mut self, key: &str, value: Value, source: &str) -> Result<(), ControlError> {
+        let Some(parts) = &self.parts else { return Err(ControlError::State("the process is not up".into())) };
+        let state = std::sync::Arc::clone(parts.context.state());
+        let change = state.change(key, value, source, self.now()).map_err(|error| ControlError::State(error.to_string()))?;
+        let entry = Entry::ContextUpdate { changes: vec![change.clone()] };
+        let recorded = self.journal.append(vec![entry.clone()]).await;
+        let seq = recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
+        self.fold.apply(seq, self.now(), &entry);
+        state.apply(&change);
+        Ok(())
     }
 
     /// Records what an operator says of a call in doubt, and lets the run go on.

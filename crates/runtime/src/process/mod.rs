@@ -8,6 +8,7 @@ mod supervise;
 
 use std::sync::Arc;
 
+use flyball_context::{Context, StateEntry};
 use flyball_core_agent::{Clock, TriggerEvent};
 use flyball_journal::{Journal, LifecycleState, Log, Record};
 use flyball_triggers::{Receipt, Refusal};
@@ -23,6 +24,7 @@ pub struct AgentProcess {
     spec: Arc<ProcessSpec>,
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
+    context: watch::Receiver<Option<Arc<Context>>>,
     status: watch::Receiver<ProcessStatus>,
 }
 
@@ -33,6 +35,7 @@ pub(crate) enum Command {
     Pause { why: String, answer: Answer<()> },
     Resume(Answer<()>),
     Inject { event: TriggerEvent, answer: oneshot::Sender<Result<Receipt, Refusal>> },
+    Put { key: String, value: Value, source: String, answer: Answer<()> },
     Resolve { settlement: Settlement, answer: Answer<()> },
     Layer { layer: String, request: String, body: Value, answer: Answer<Value> },
 }
@@ -64,6 +67,7 @@ impl AgentProcess {
         let spec = Arc::new(spec);
         let (commands, taken) = mpsc::channel(MAX_COMMANDS);
         let (shown, status) = watch::channel(unstarted(&spec, &recovered, damage.as_deref()));
+        let (lent, context) = watch::channel(None);
         let journal: Arc<dyn Journal> = surroundings.log.process(&spec.name);
         let supervisor = supervise::Supervisor {
             spec: Arc::clone(&spec),
@@ -73,10 +77,11 @@ impl AgentProcess {
             recovered: Some(recovered),
             damage,
             shown,
+            lent,
         };
         let clock = Arc::clone(&supervisor.surroundings.clock);
         tokio::spawn(supervisor.run(taken));
-        Self { spec, commands, clock, status }
+        Self { spec, commands, clock, context, status }
     }
 
     /// Its name.
@@ -128,6 +133,23 @@ impl AgentProcess {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Inject { event, answer }).await?;
         Ok(answered.await.map_err(|_| gone())??)
+    }
+
+    /// The agent's state as it is now; `None` while the process is not alive.
+    pub fn state_snapshot(&self) -> Option<Map<String, Value>> {
+        self.context.borrow().as_ref().map(|context| context.state().snapshot())
+    }
+
+    /// Who wrote what to a key of the agent's state, oldest first; empty while the process is not alive.
+    pub fn state_history(&self, key: &str) -> Vec<StateEntry> {
+        self.context.borrow().as_ref().map(|context| context.state().history(key)).unwrap_or_default()
+    }
+
+    /// Writes to the agent's state from outside of any run, in the name of `source`. It is durable
+    /// when this returns, and runs that begin later see it.
+    pub async fn put(&self, key: &str, value: Value, source: &str) -> Result<(), ControlError> {
+        let (key, source) = (key.to_owned(), source.to_owned());
+        self.ask(|answer| Command::Put { key, value, source, answer }).await
     }
 
     /// Says what became of a call in doubt.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flyball_context::Context;
 use flyball_journal::{Entry, Journal, LifecycleState, ProcessFold, Record};
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +22,8 @@ pub(super) struct Supervisor {
     /// Why the process must not run: its records are damaged.
     pub damage: Option<String>,
     pub shown: watch::Sender<ProcessStatus>,
+    /// The context of the present life, for those who look at it from outside.
+    pub lent: watch::Sender<Option<Arc<Context>>>,
 }
 
 /// A restart waits this long at the most.
@@ -85,8 +88,11 @@ impl Supervisor {
         let by_hand = cause.is_none();
         match self.begin(cause, restarts).await {
             Ok(life) => {
+                self.lent.send_replace(life.parts.as_ref().map(|parts| Arc::clone(&parts.context)));
                 tell(answer, Ok(()));
-                drive::drive(life, commands).await
+                let end = drive::drive(life, commands).await;
+                self.lent.send_replace(None);
+                end
             }
             Err(why) => {
                 tell(answer, Err(ControlError::Failed(format!("{} did not start: {why}", self.spec.name))));
@@ -176,7 +182,8 @@ fn refuse(command: Command, state: LifecycleState) {
         | Command::Stop(answer)
         | Command::Resume(answer)
         | Command::Pause { answer, .. }
-        | Command::Resolve { answer, .. } => {
+        | Command::Resolve { answer, .. }
+        | Command::Put { answer, .. } => {
             tell(Some(answer), Err(error));
         }
         Command::Inject { answer, .. } => drop(answer.send(Err(flyball_triggers::Refusal::Closed))),
