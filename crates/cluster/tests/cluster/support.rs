@@ -48,6 +48,8 @@ fn status(name: &str) -> ProcessStatus {
         invocation_count: 3,
         consecutive_failures: 1,
         restart_count: 0,
+        given_up: false,
+        started_at: None,
         uptime_seconds: 1.5,
         last_heartbeat: Some(chrono::DateTime::UNIX_EPOCH),
         pending_events: 2,
