@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::gate::{Entrance, Gate};
-use crate::{BusEvent, Error, EventBus, Handled, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
+use crate::{BusEvent, Error, EventBus, Handled, Handler, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
 
 /// What an [`EventTrigger`] listens to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,12 +71,7 @@ impl Trigger for EventTrigger {
             clock: Arc::clone(&self.clock),
             entrance: self.gate.entrance(),
         };
-        let listener = Arc::new(listener);
-        let handler = move |event| {
-            let listener = Arc::clone(&listener);
-            async move { listener.take(event).await }
-        };
-        self.subscription = Some(self.bus.subscribe(&self.pattern, Arc::new(handler)).await?);
+        self.subscription = Some(self.bus.subscribe(&self.pattern, Arc::new(listener)).await?);
         Ok(())
     }
 
@@ -98,8 +93,9 @@ struct Listener {
     entrance: Entrance,
 }
 
-impl Listener {
-    async fn take(&self, event: BusEvent) -> Result<Handled, NotTaken> {
+#[async_trait]
+impl Handler<BusEvent> for Listener {
+    async fn handle(&self, event: BusEvent) -> Result<Handled, NotTaken> {
         if self.source.as_ref().is_some_and(|source| *source != event.source) {
             return Ok(Handled::Ignored);
         }

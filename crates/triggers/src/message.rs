@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::gate::{Entrance, Gate};
-use crate::{Error, Handled, Message, MessageBroker, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
+use crate::{Error, Handled, Handler, Message, MessageBroker, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
 
 /// What a [`MessageTrigger`] listens to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +60,7 @@ impl Trigger for MessageTrigger {
 
     async fn open(&mut self) -> Result<(), Error> {
         let listener = Listener { id: self.id.clone(), clock: Arc::clone(&self.clock), entrance: self.gate.entrance() };
-        let listener = Arc::new(listener);
-        let handler = move |message| {
-            let listener = Arc::clone(&listener);
-            async move { listener.take(message).await }
-        };
-        self.subscription = Some(self.broker.subscribe(&self.pattern, Arc::new(handler)).await?);
+        self.subscription = Some(self.broker.subscribe(&self.pattern, Arc::new(listener)).await?);
         Ok(())
     }
 
@@ -86,8 +81,9 @@ struct Listener {
     entrance: Entrance,
 }
 
-impl Listener {
-    async fn take(&self, message: Message) -> Result<Handled, NotTaken> {
+#[async_trait]
+impl Handler<Message> for Listener {
+    async fn handle(&self, message: Message) -> Result<Handled, NotTaken> {
         let payload = json!({
             "topic": message.topic, "message_id": message.message_id, "sender": message.sender, "content": message.content,
         });

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use clap::{ArgGroup, Args};
 use flyball_journal::{Decision, Doubt, Entry, Log, Record, doubts};
 use flyball_runtime::{Control, Settlement};
@@ -10,7 +10,7 @@ use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::output::{self, colour};
-use super::{At, Output, ask};
+use super::{At, Output, ask, past};
 use crate::instance::DataDir;
 
 /// List the calls of which nobody knows whether they happened.
@@ -124,11 +124,7 @@ async fn write_down(data: &DataDir, doubt: &Doubt, settlement: Settlement) -> Re
 }
 
 fn records(data: &DataDir) -> Result<Vec<Record>> {
-    let journal = data.journal();
-    if !journal.is_dir() {
-        bail!("there is no journal under {}: name the directory of the run with --data", data.path().display());
-    }
-    Ok(flyball_journal::read(&journal)?)
+    Ok(flyball_journal::read(&past::journal(data)?)?)
 }
 
 fn find(doubts: Vec<Doubt>, id: &str) -> Result<Doubt> {

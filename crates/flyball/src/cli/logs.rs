@@ -8,7 +8,7 @@ use clap::Args;
 use flyball_journal::Record;
 
 use super::output::{self, colour};
-use super::{At, Output};
+use super::{At, Output, past};
 use crate::instance::DataDir;
 use crate::story;
 
@@ -53,12 +53,7 @@ impl Logs {
     }
 
     fn read(&self, data: &DataDir, after: u64) -> Result<Vec<Record>> {
-        let journal = data.journal();
-        if !journal.is_dir() {
-            let path = data.path().display();
-            bail!("there is no journal under {path}: name the directory of the run with --data");
-        }
-        let records = flyball_journal::read(&journal)?;
+        let records = flyball_journal::read(&past::journal(data)?)?;
         if let Some(name) = &self.name
             && after == 0
             && !records.iter().any(|record| record.process == *name)

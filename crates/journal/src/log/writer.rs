@@ -116,11 +116,11 @@ impl Writer {
         }
         let mut all = std::mem::take(&mut self.owed);
         all.extend(group);
-        let batch = match self.encode(all) {
+        let mut batch = match self.encode(all) {
             Ok(batch) => batch,
             Err((group, error)) => return refuse(group, &error),
         };
-        match self.write(&batch) {
+        match self.write(&mut batch) {
             Ok(()) => self.accept(batch),
             Err(error) => {
                 // Room may come back; after anything else nobody knows what the disk holds.
@@ -163,7 +163,8 @@ impl Writer {
         Ok(batch)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), Error> {
+    /// Closes the batch with its commit line, and makes both durable.
+    fn write(&mut self, batch: &mut Batch) -> Result<(), Error> {
         if batch.records.is_empty() {
             return Ok(());
         }
@@ -176,12 +177,12 @@ impl Writer {
             sum: crc32c::crc32c(&batch.bytes),
             heads,
         };
-        let mut bytes = batch.bytes.clone();
-        line::write_commit(&mut bytes, &commit).map_err(|error| Error::Closed(error.to_string()))?;
+        line::write_commit(&mut batch.bytes, &commit).map_err(|error| Error::Closed(error.to_string()))?;
+        let bytes = &batch.bytes;
         self.make_room(bytes.len() as u64)?;
         let Some(segment) = &mut self.segment else { return Err(Error::Closed("no segment".into())) };
         let failed = |action, error| io_error(action, &*self.storage, &segment.name, &error);
-        segment.file.write_at(segment.used, &bytes).map_err(|error| failed("writing", error))?;
+        segment.file.write_at(segment.used, bytes).map_err(|error| failed("writing", error))?;
         segment.file.sync().map_err(|error| failed("syncing", error))?;
         segment.used += bytes.len() as u64;
         Ok(())

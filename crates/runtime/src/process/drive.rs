@@ -73,7 +73,7 @@ async fn sleep_until(clock: &dyn Clock, due: Option<DateTime<Utc>>) {
 impl Life {
     /// Begins what can begin: runs that were cut off first, then events in the order they came.
     fn begin_runs(&mut self) -> Result<(), String> {
-        self.wake_if_idle()?;
+        self.wake_if_idle();
         while self.pause.is_none() && *self.gate.borrow() && self.runs.len() < self.spec.concurrency {
             let Some((run, event, attempt)) = self.next_run() else { break };
             let entry = Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt };
@@ -131,12 +131,11 @@ impl Life {
         }
     }
 
-    fn wake_if_idle(&mut self) -> Result<(), String> {
+    fn wake_if_idle(&mut self) {
         let idle = self.pause.as_ref().is_some_and(|pause| pause.idle);
         if idle && self.fold.open_events.len() > self.busy.len() {
             self.pause = None;
         }
-        Ok(())
     }
 
     fn run_ended(&mut self, ended: Result<RunEnd, JoinError>) -> Next {
