@@ -100,7 +100,7 @@ pub fn tell(record: &Record) -> Option<Line> {
 /// The line as it is printed: time, process, sign, and as much of the text as `width` has room for.
 pub fn print(record: &Record, line: &Line, width: usize, colour: bool) -> String {
     // The ellipsis takes a place too.
-    let line = Line { mark: line.mark, text: one_line(&line.text, width.saturating_sub(1)) };
+    let line = Line { mark: line.mark, text: one_line(&plain(&line.text), width.saturating_sub(1)) };
     let time = clock_time(record.at.with_timezone(&Local));
     let (sign, sign_colour) = line.mark.sign();
     if !colour {
@@ -117,6 +117,11 @@ pub fn print(record: &Record, line: &Line, width: usize, colour: bool) -> String
         Mark::Woken | Mark::Call | Mark::Answer => line.text.clone(),
     };
     format!("{} {name} {sign} {text}", time.dimmed())
+}
+
+/// A text from outside without what a terminal would obey.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 fn clock_time(at: DateTime<Local>) -> String {
@@ -227,4 +232,20 @@ fn rest(body: &Value, without: &[&str]) -> String {
 
 fn recovered(entries: u64, interrupted: usize, pending: u64) -> String {
     format!("recovered from {entries} records: {interrupted} run(s) had been cut off, {pending} event(s) were waiting")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_says_cannot_steer_the_terminal() {
+        let outcome = flyball_core_agent::Outcome { reply: "\u{1b}[2Jgone\r\u{7}".into(), ..Default::default() };
+        let (run, event_id) = (flyball_core_agent::RunId("r".into()), "e".to_owned());
+        let entry = Entry::InvocationResult { run, event_id, outcome, changes: Vec::new() };
+        let record = Record { seq: 1, process: "p".into(), n: 1, epoch: 1, at: DateTime::UNIX_EPOCH, entry };
+        let line = tell(&record).expect("a run's end is told");
+        let printed = print(&record, &line, 80, false);
+        assert!(printed.contains("[2Jgone") && !printed.chars().any(char::is_control), "{printed:?}");
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
+use crate::story::plain;
 
 /// All that a journal still knows.
 pub struct Past {
@@ -76,11 +77,6 @@ pub fn price(notes: &Map<String, Value>) -> Option<f64> {
 /// A text from outside in one line that a terminal takes for nothing but text.
 pub fn short(text: &str) -> String {
     one_line(&plain(text), MAX_TEXT)
-}
-
-/// A text from outside without what a terminal would obey.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// An instant, in the zone of whoever reads it.

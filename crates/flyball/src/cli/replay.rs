@@ -10,9 +10,10 @@ use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::output::{self, colour};
-use super::past::{Past, plain, price};
+use super::past::{Past, price};
 use super::{At, Output};
 use crate::instance::DataDir;
+use crate::story::plain;
 
 /// Show a run again, step by step, with every word; nobody is called.
 #[derive(Debug, Args)]
