@@ -6,9 +6,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::Change;
+use crate::{Change, TriggerEvent};
 
 /// Names one run. A run that is resumed after a crash keeps its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +20,23 @@ impl RunId {
     /// A new id; later ones sort after earlier ones.
     pub fn fresh() -> Self {
         Self(crate::fresh_id())
+    }
+
+    /// The id of the run in which `process` handles `event`, for the `again`-th time after an operator
+    /// asked for it. The same whenever it is asked for, so that a run whose start was lost is begun
+    /// under the same id, and its calls under the same idempotency keys. Ids of later events sort later.
+    pub fn of(process: &str, event: &TriggerEvent, again: u32) -> Self {
+        let digest = Sha256::new()
+            .chain_update(process)
+            .chain_update([0])
+            .chain_update(&event.event_id)
+            .chain_update([0])
+            .chain_update(again.to_be_bytes())
+            .finalize();
+        let mut random = [0; 10];
+        random.copy_from_slice(&digest[..10]);
+        let millis = u64::try_from(event.timestamp.timestamp_millis()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string())
     }
 }
 
@@ -44,6 +62,12 @@ impl StepId {
     /// The call at `index` in the reply of turn `turn`.
     pub fn call(turn: u32, index: u32) -> Self {
         Self(format!("t{turn}.c{index}"))
+    }
+
+    /// The turn that this step is or belongs to; `None` for a layer's own question.
+    pub fn turn_number(&self) -> Option<u32> {
+        let turn = self.0.strip_prefix('t')?;
+        turn.split('.').next()?.parse().ok()
     }
 }
 

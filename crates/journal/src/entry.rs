@@ -26,6 +26,23 @@ pub enum Entry {
     TriggerEvent {
         /// The event.
         event: TriggerEvent,
+        /// Where its trigger stands with it, as for [`Entry::TriggerMoved`].
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        cursor: Map<String, Value>,
+    },
+    /// A trigger stands elsewhere though no event was taken in: it looked for the first time, or it let
+    /// something pass.
+    TriggerMoved {
+        /// Which one.
+        trigger_id: String,
+        /// What changed of where it stands, by key; `null` for what is there no more.
+        cursor: Map<String, Value>,
+        /// How much it let pass: instants that were missed, or that came while an earlier one was handled.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        skipped: u64,
+        /// Why.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
     },
     /// A run began, or began again after a crash.
     InvocationStart {
@@ -110,7 +127,8 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         changes: Vec<Change>,
     },
-    /// A run failed. It is run again from its last recorded step, unless this was its last attempt.
+    /// A run failed. It is run again from its last recorded step, unless this was its last attempt: then
+    /// its event is a dead letter.
     Error {
         /// The run.
         run: RunId,
@@ -120,6 +138,40 @@ pub enum Entry {
         error: String,
         /// No further attempt will be made.
         last: bool,
+        /// Before this instant no further attempt is made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<DateTime<Utc>>,
+    },
+    /// An event waited longer than it may, and is not handled any more.
+    Expired {
+        /// The event.
+        event_id: String,
+        /// Which limit.
+        why: String,
+    },
+    /// A dead letter is handled once more, in a run of its own.
+    Redelivered {
+        /// The event.
+        event_id: String,
+        /// Why, in the operator's words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// A dead letter was given up.
+    Dismissed {
+        /// The event.
+        event_id: String,
+        /// Why, in the operator's words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// The end of the journal was cut off. These events were open then, and a step of their runs may
+    /// have stood there.
+    TailLost {
+        /// Where it was cut.
+        why: String,
+        /// The events' ids.
+        events: Vec<String>,
     },
     /// State was written outside of any run.
     ContextUpdate {
@@ -143,6 +195,12 @@ pub enum Entry {
         /// What each layer must not forget, by its name.
         layers: Map<String, Value>,
     },
+    /// Records of the process, from its newest checkpoint on, once more: the segments in which they
+    /// stood first can be given up. Recovery begins here.
+    Carried {
+        /// They keep their numbers.
+        records: Vec<Record>,
+    },
     /// The process was started from this journal.
     Recovered {
         /// How many of its records were read.
@@ -155,11 +213,17 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// An event was taken in, by something that remembers nothing of it.
+    pub fn accepted(event: TriggerEvent) -> Self {
+        Self::TriggerEvent { event, cursor: Map::new() }
+    }
+
     /// The kind's name, as it stands in the journal.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::StateTransition { .. } => "state_transition",
             Self::TriggerEvent { .. } => "trigger_event",
+            Self::TriggerMoved { .. } => "trigger_moved",
             Self::InvocationStart { .. } => "invocation_start",
             Self::ModelReply { .. } => "model_reply",
             Self::ToolCall { .. } => "tool_call",
@@ -168,11 +232,21 @@ impl Entry {
             Self::Settled { .. } => "settled",
             Self::InvocationResult { .. } => "invocation_result",
             Self::Error { .. } => "error",
+            Self::Expired { .. } => "expired",
+            Self::Redelivered { .. } => "redelivered",
+            Self::Dismissed { .. } => "dismissed",
+            Self::TailLost { .. } => "tail_lost",
             Self::ContextUpdate { .. } => "context_update",
             Self::Note { .. } => "note",
             Self::Checkpoint { .. } => "checkpoint",
+            Self::Carried { .. } => "carried",
             Self::Recovered { .. } => "recovered",
         }
+    }
+
+    /// It says again what the records before it come to, and stands in a batch of its own.
+    pub(crate) fn restates(&self) -> bool {
+        matches!(self, Self::Checkpoint { .. } | Self::Carried { .. })
     }
 
     /// The run the entry is about, if it is about one.
@@ -189,11 +263,21 @@ impl Entry {
             Self::Note { run, .. } => run.as_ref(),
             Self::StateTransition { .. }
             | Self::TriggerEvent { .. }
+            | Self::TriggerMoved { .. }
+            | Self::Expired { .. }
+            | Self::Redelivered { .. }
+            | Self::Dismissed { .. }
+            | Self::TailLost { .. }
             | Self::ContextUpdate { .. }
             | Self::Checkpoint { .. }
+            | Self::Carried { .. }
             | Self::Recovered { .. } => None,
         }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl fmt::Display for Entry {

@@ -19,6 +19,9 @@ pub enum Error {
         /// The file that was written.
         path: PathBuf,
     },
+    /// Records were appended meanwhile, and what was to be appended was made without them. Make it anew.
+    #[error("records were appended meanwhile")]
+    MovedOn,
     /// Reading or writing failed. What was not acknowledged may be lost, and the segment is not written again.
     #[error("{action} {} failed: {cause}", path.display())]
     Io {

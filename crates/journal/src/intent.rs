@@ -8,7 +8,7 @@ use flyball_core_agent::{CallError, Effect, Layer, Sent, ToolCall, ToolReply, To
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::replay::not_recorded;
+use crate::replay::{not_recorded, recorded};
 use crate::{Entry, Journal, Tape};
 
 /// Makes a call's intent durable before the call leaves, and its result before anyone builds on it.
@@ -23,6 +23,9 @@ pub struct Intent {
 
 /// A call that may be made again is made this often at most, then the model is told.
 const MAX_ATTEMPTS: u32 = 3;
+
+/// Why a call may have been made that no record tells of.
+const LOST: &str = "the end of the journal was lost, and it may have left before";
 
 /// The wait before the second attempt; it doubles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
@@ -81,7 +84,14 @@ impl Toolbox for IntentToolbox {
         let mut attempt = before;
         loop {
             attempt += 1;
+            let may_be_lost = before == 0 && tape.may_be_lost(&call.step);
             self.intend(call, &tape, attempt).await?;
+            if may_be_lost
+                && call.effect() == Effect::Irreversible
+                && let Some(reply) = self.settle(call, &tape, LOST).await?
+            {
+                return Ok(reply);
+            }
             let failure = match self.inner.call(call).await {
                 Ok(reply) => return self.record(call, &tape, reply, None).await,
                 Err(CallError::Failed(failure)) => failure,
@@ -116,12 +126,11 @@ impl IntentToolbox {
             notes: call.notes.clone(),
         };
         // Looking does no harm if the machine forgets that it looked.
-        let recorded = match call.effect() {
-            Effect::Read => self.journal.push(entry),
-            Effect::Idempotent | Effect::Irreversible => self.journal.append(vec![entry]).await.map(drop),
-        };
-        recorded.map_err(not_recorded)?;
-        tape.set_intent(&call.step, attempt, call.effect());
+        match call.effect() {
+            Effect::Read => self.journal.push(entry).map_err(not_recorded)?,
+            Effect::Idempotent | Effect::Irreversible => recorded(&*self.journal, &call.run, entry).await?,
+        }
+        tape.set_intent(&call.step, attempt, call.effect(), &call.name, &call.args);
         Ok(())
     }
 
@@ -133,7 +142,7 @@ impl IntentToolbox {
             refused: false,
             settled_by: by.map(str::to_owned),
         };
-        self.journal.append(vec![entry]).await.map_err(not_recorded)?;
+        recorded(&*self.journal, &call.run, entry).await?;
         tape.set_result(&call.step, &reply);
         Ok(reply)
     }

@@ -2,8 +2,11 @@
 
 use std::sync::Mutex;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::Utc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Entry, Error, Record};
 
@@ -20,6 +23,29 @@ pub trait Journal: Send + Sync {
     /// Appends an entry that becomes durable with the next group that is waited for. It keeps its
     /// place before everything appended later.
     fn push(&self, entry: Entry) -> Result<(), Error>;
+
+    /// There is no room: events are refused, and nothing new should be begun.
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+/// How long a full disk is left alone before it is tried again.
+const FULL_WAIT: Duration = Duration::from_secs(1);
+
+/// As [`Journal::append`], but on a full disk it waits for room, until `cancel` says that it shall not
+/// wait any longer. What happened is then recorded when that is possible, and nobody takes a full disk
+/// for a failure of the work.
+pub async fn append_patiently(journal: &dyn Journal, entries: Vec<Entry>, cancel: &CancellationToken) -> Result<u64, Error> {
+    loop {
+        match journal.append(entries.clone()).await {
+            Err(Error::Full { .. }) if !cancel.is_cancelled() => tokio::select! {
+                () = tokio::time::sleep(FULL_WAIT) => {}
+                () = cancel.cancelled() => {}
+            },
+            appended => return appended,
+        }
+    }
 }
 
 /// A journal that lives in memory: for tests, and for processes that ask for no other.

@@ -18,14 +18,16 @@ pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS};
 pub use doubt::{Decision, Doubt, doubts};
 pub use entry::{Entry, Record};
 pub use error::Error;
-pub use fold::{Exchange, MAX_EXCHANGES, MAX_HISTORY, OpenRun, Pause, ProcessFold};
+pub use fold::{
+    DeadLetter, EventCounts, Exchange, MAX_DEAD_LETTERS, MAX_EXCHANGES, MAX_HISTORY, OpenRun, Pause, ProcessFold, TriggerFold,
+};
 pub use history::ReplayEngine;
 pub use intent::Intent;
-pub use journal::{Journal, MemoryJournal};
+pub use journal::{Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{InvalidTransition, LifecycleState};
 pub use log::{
-    Audit, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovery, TornTail, audit, audit_storage, export,
-    raw_records, read,
+    Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovery, Retention, TornTail, audit,
+    audit_storage, export, raw_records, read,
 };
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flyball_core_agent::{CallError, Layer, Model, Reply, ToolCall, ToolReply, ToolSpec, Toolbox, Turn};
+use flyball_core_agent::{CallError, Layer, Model, Reply, Run, ToolCall, ToolReply, ToolSpec, Toolbox, Turn};
 
-use crate::{Entry, Journal, Tape};
+use crate::{Entry, Journal, Tape, append_patiently};
 
 /// Answers every recorded step of a run from its [`Tape`], before any policy inside it is asked,
 /// and records what is new: model replies, and answers that a policy gave in a tool's place.
@@ -46,6 +46,8 @@ impl Model for ReplayModel {
         if let Some(reply) = tape.reply(&turn.step) {
             return Ok(reply);
         }
+        // A turn that is not known is one that may have been lost; its calls are looked at for that.
+        tape.may_be_lost(&turn.step);
         let reply = self.inner.reply(turn).await?;
         let (run, step) = (turn.run.id().clone(), turn.step.clone());
         // Not waited for: the next call's intent, or the run's end, carries it to the disk.
@@ -68,6 +70,14 @@ impl Toolbox for ReplayToolbox {
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {
         let tape = call.run.extension::<Tape>();
+        if tape.contradicts(&call.step, &call.name, &call.args) {
+            // An answer to another call must not pass for one to this, nor may both be made.
+            let name = &call.name;
+            return Err(CallError::Park(format!(
+                "step {} is recorded as another call than {name} with these arguments",
+                call.step
+            )));
+        }
         if let Some(reply) = tape.result(&call.step) {
             return Ok(reply);
         }
@@ -76,11 +86,16 @@ impl Toolbox for ReplayToolbox {
             // It never came as far as the tool: a layer between answered in its place.
             let (run, step) = (call.run.id().clone(), call.step.clone());
             let entry = Entry::ToolResult { run, step, reply: reply.clone(), refused: true, settled_by: None };
-            self.journal.append(vec![entry]).await.map_err(not_recorded)?;
+            recorded(&*self.journal, &call.run, entry).await?;
             tape.set_result(&call.step, &reply);
         }
         Ok(reply)
     }
+}
+
+/// Returns when `entry` is durable.
+pub(crate) async fn recorded(journal: &dyn Journal, run: &Run, entry: Entry) -> Result<(), CallError> {
+    append_patiently(journal, vec![entry], run.cancel()).await.map(drop).map_err(not_recorded)
 }
 
 /// A step that cannot be recorded must not be built upon.

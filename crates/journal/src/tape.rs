@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use flyball_core_agent::{Effect, Reply, StepId, ToolReply};
+use flyball_core_agent::{Effect, Reply, StepId, ToolReply, short_hash};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// What is known of a run's steps. The layers that record a step put it here too, so that a run
 /// which is run again in the same life is answered as one that is run again after a crash.
@@ -13,7 +14,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<StepId, Step>", into = "BTreeMap<StepId, Step>")]
 pub struct Tape {
-    steps: Arc<Mutex<HashMap<StepId, Step>>>,
+    steps: Arc<Mutex<Steps>>,
+}
+
+#[derive(Debug, Default)]
+struct Steps {
+    known: HashMap<StepId, Step>,
+    lost: Lost,
+}
+
+/// How far the run's steps may be missing, because the end of the journal was lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Lost {
+    /// None is.
+    #[default]
+    Nothing,
+    /// Those of the first turn that is not known, whichever that is.
+    FirstUnknown,
+    /// Those of this turn: results of an earlier one were durable before its calls could leave, and
+    /// a later one needs its results.
+    Turn(u32),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +42,9 @@ struct Step {
     reply: Option<Reply>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<u32>,
+    /// Names the call that left: tool and arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
     /// The call must not be made twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     irreversible: bool,
@@ -40,47 +63,48 @@ impl PartialEq for Tape {
 
 impl From<Tape> for BTreeMap<StepId, Step> {
     fn from(tape: Tape) -> Self {
-        tape.lock().clone().into_iter().collect()
+        tape.lock().known.clone().into_iter().collect()
     }
 }
 
 impl From<BTreeMap<StepId, Step>> for Tape {
     fn from(steps: BTreeMap<StepId, Step>) -> Self {
-        Self { steps: Arc::new(Mutex::new(steps.into_iter().collect())) }
+        let steps = Steps { known: steps.into_iter().collect(), lost: Lost::Nothing };
+        Self { steps: Arc::new(Mutex::new(steps)) }
     }
 }
 
 impl Tape {
     /// What the model said in this step.
     pub fn reply(&self, step: &StepId) -> Option<Reply> {
-        self.lock().get(step)?.reply.clone()
+        self.lock().known.get(step)?.reply.clone()
     }
 
     /// How often this call left, as far as is known. Without a result it is in doubt.
     pub fn intent(&self, step: &StepId) -> Option<u32> {
-        self.lock().get(step)?.intent
+        self.lock().known.get(step)?.intent
     }
 
     /// The call left, was not answered, and nobody said that it may be made again.
     pub fn in_doubt(&self, step: &StepId) -> bool {
-        self.lock().get(step).is_some_and(|step| step.intent.is_some() && step.result.is_none() && !step.cleared)
+        self.lock().known.get(step).is_some_and(|step| step.intent.is_some() && step.result.is_none() && !step.cleared)
     }
 
     /// A call that must not be made twice and of which nobody knows whether it happened.
     pub fn first_doubt(&self) -> Option<StepId> {
         let steps = self.lock();
         let doubtful = |step: &Step| step.irreversible && step.intent.is_some() && step.result.is_none() && !step.cleared;
-        steps.iter().filter(|(_, step)| doubtful(step)).map(|(id, _)| id.clone()).min()
+        steps.known.iter().filter(|(_, step)| doubtful(step)).map(|(id, _)| id.clone()).min()
     }
 
     /// What this call was answered with.
     pub fn result(&self, step: &StepId) -> Option<ToolReply> {
-        self.lock().get(step)?.result.clone()
+        self.lock().known.get(step)?.result.clone()
     }
 
     /// How many steps are known.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().known.len()
     }
 
     /// No step is known.
@@ -89,26 +113,71 @@ impl Tape {
     }
 
     pub(crate) fn set_reply(&self, step: &StepId, reply: &Reply) {
-        self.lock().entry(step.clone()).or_default().reply = Some(reply.clone());
+        self.lock().known.entry(step.clone()).or_default().reply = Some(reply.clone());
     }
 
-    pub(crate) fn set_intent(&self, step: &StepId, attempt: u32, effect: Effect) {
+    /// The call that left as this step, if one did, was another one.
+    pub fn contradicts(&self, step: &StepId, tool: &str, args: &Map<String, Value>) -> bool {
+        let known = self.lock().known.get(step).and_then(|step| step.call.clone());
+        known.is_some_and(|known| known != call_name(tool, args))
+    }
+
+    /// The end of the journal was lost while the run was on: a call of its first unknown turn may have left.
+    pub fn lose_end(&self) {
+        self.lock().lost = Lost::FirstUnknown;
+    }
+
+    /// A step that is not known is about to be made. Whether it may have been made before, and its
+    /// record lost.
+    pub(crate) fn may_be_lost(&self, step: &StepId) -> bool {
         let mut steps = self.lock();
-        let step = steps.entry(step.clone()).or_default();
+        let Some(turn) = step.turn_number() else { return false };
+        if steps.lost == Lost::FirstUnknown {
+            steps.lost = Lost::Turn(turn);
+        }
+        matches!(steps.lost, Lost::Turn(lost) if turn <= lost)
+    }
+
+    pub(crate) fn set_intent(&self, step: &StepId, attempt: u32, effect: Effect, tool: &str, args: &Map<String, Value>) {
+        let mut steps = self.lock();
+        let step = steps.known.entry(step.clone()).or_default();
         step.intent = Some(attempt);
+        step.call = Some(call_name(tool, args));
         step.irreversible = effect == Effect::Irreversible;
         step.cleared = false;
     }
 
     pub(crate) fn clear_doubt(&self, step: &StepId) {
-        self.lock().entry(step.clone()).or_default().cleared = true;
+        self.lock().known.entry(step.clone()).or_default().cleared = true;
     }
 
     pub(crate) fn set_result(&self, step: &StepId, reply: &ToolReply) {
-        self.lock().entry(step.clone()).or_default().result = Some(reply.clone());
+        self.lock().known.entry(step.clone()).or_default().result = Some(reply.clone());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, Step>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Steps> {
         self.steps.lock().expect("no holder of the steps panics")
+    }
+}
+
+/// The same for the same call, whatever the order of its arguments.
+fn call_name(tool: &str, args: &Map<String, Value>) -> String {
+    let mut text = tool.to_owned();
+    write_sorted(args, &mut text);
+    short_hash(text.as_bytes())
+}
+
+fn write_sorted(args: &Map<String, Value>, text: &mut String) {
+    let mut sorted: Vec<_> = args.iter().collect();
+    sorted.sort_by_key(|(key, _)| key.as_str());
+    for (key, value) in sorted {
+        text.push('\n');
+        text.push_str(key);
+        text.push('=');
+        match value {
+            Value::Object(inner) => write_sorted(inner, text),
+            other => text.push_str(&other.to_string()),
+        }
+        text.push(';');
     }
 }

@@ -18,6 +18,7 @@ fn full_fold() -> ProcessFold {
     let (done, open) = (event("done"), event("open"));
     let (first, second) = (RunId("r1".into()), RunId("r2".into()));
     let change = Change { key: "k".into(), value: json!({"deep": [1, 2.5]}), source: "agent".into(), at };
+    let cursor = Map::from_iter([("last".to_owned(), json!("2026-01-01T00:00:00Z"))]);
     let begin = |run: &RunId, event: &TriggerEvent| Entry::InvocationStart {
         run: run.clone(),
         event_id: event.event_id.clone(),
@@ -25,8 +26,8 @@ fn full_fold() -> ProcessFold {
     };
     let entries = [
         Entry::StateTransition { from_state: LifecycleState::Created, to_state: LifecycleState::Starting, reason: "r".into() },
-        Entry::TriggerEvent { event: done.clone() },
-        Entry::TriggerEvent { event: open.clone() },
+        Entry::TriggerEvent { event: done.clone(), cursor: cursor.clone() },
+        Entry::accepted(open.clone()),
         begin(&first, &done),
         Entry::InvocationResult { run: first, event_id: done.event_id, outcome: Outcome::default(), changes: vec![change] },
         begin(&second, &open),
@@ -60,7 +61,8 @@ fn every_kind() -> Vec<Entry> {
     let result = ToolReply { text: "x".into(), is_error: true, changes: vec![change.clone()] };
     vec![
         Entry::StateTransition { from_state: LifecycleState::Created, to_state: LifecycleState::Starting, reason: "r".into() },
-        Entry::TriggerEvent { event: TriggerEvent::new("t", "cron", at, json!({"n": [1, "x"]})) },
+        Entry::TriggerEvent { event: TriggerEvent::new("t", "cron", at, json!({"n": [1, "x"]})), cursor: args.clone() },
+        Entry::TriggerMoved { trigger_id: "t".into(), cursor: args.clone(), skipped: 3, why: "w".into() },
         Entry::InvocationStart { run: run.clone(), event_id: event_id.clone(), attempt: 1 },
         Entry::ModelReply { run: run.clone(), step: StepId::turn(0), reply },
         Entry::ToolCall {
@@ -85,7 +87,11 @@ fn every_kind() -> Vec<Entry> {
         settled(Decision::Retry),
         settled(Decision::Abort),
         Entry::InvocationResult { run: run.clone(), event_id: event_id.clone(), outcome, changes: vec![change.clone()] },
-        Entry::Error { run: run.clone(), event_id, error: "e".into(), last: true },
+        Entry::Error { run: run.clone(), event_id: event_id.clone(), error: "e".into(), last: false, retry_at: Some(at) },
+        Entry::Expired { event_id: event_id.clone(), why: "w".into() },
+        Entry::Redelivered { event_id: event_id.clone(), note: "n".into() },
+        Entry::Dismissed { event_id: event_id.clone(), note: "n".into() },
+        Entry::TailLost { why: "w".into(), events: vec![event_id] },
         Entry::ContextUpdate { changes: vec![change] },
         Entry::Note { layer: "l".into(), run: Some(run.clone()), body: json!({"kind": "x", "seq": 3, "hash": "y"}) },
         Entry::Checkpoint { fold: Box::new(full_fold()), layers: args },

@@ -230,3 +230,62 @@ async fn a_call_in_doubt_parks_though_its_tool_is_not_there_any_more() {
     assert!(matches!(parked, CallError::Park(_)), "{parked}");
     assert_eq!(after.tool.count(), 1);
 }
+
+#[tokio::test]
+async fn a_step_that_is_recorded_as_another_call_is_not_answered_with_its_result() {
+    let bench = Bench::new(vec![Ok(ToolReply::ok("done")), Ok(ToolReply::ok("twice!"))]);
+    bench.toolbox().call(&bench.call(Some(Effect::Read), None)).await.expect("answered");
+    let other_args = Map::from_iter([("id".to_owned(), serde_json::json!(7))]);
+    for other in [
+        ToolCall { args: other_args, ..bench.call(Some(Effect::Read), None) },
+        ToolCall { name: "act_otherwise".into(), ..bench.call(Some(Effect::Read), None) },
+    ] {
+        let parked = bench.toolbox().call(&other).await.expect_err("it is another call");
+        assert!(matches!(&parked, CallError::Park(why) if why.contains("another call")), "{parked}");
+    }
+    assert_eq!(bench.tool.count(), 1);
+}
+
+/// A run of which the end of the journal, with its last steps, was lost.
+fn after_a_lost_end(bench: &Bench, effect: Effect, reconcile: Option<&str>, step: StepId) -> ToolCall {
+    let call = ToolCall { step, ..bench.call(Some(effect), reconcile) };
+    call.run.extension::<Tape>().lose_end();
+    call
+}
+
+#[tokio::test]
+async fn after_a_lost_end_an_irreversible_call_waits_though_no_record_tells_of_it() {
+    let bench = Bench::new(vec![Ok(ToolReply::ok("twice!"))]);
+    let call = after_a_lost_end(&bench, Effect::Irreversible, None, StepId::call(0, 0));
+    let parked = bench.toolbox().call(&call).await.expect_err("it may have left");
+    assert!(matches!(&parked, CallError::Park(why) if why.contains("the end of the journal was lost")), "{parked}");
+    assert_eq!(bench.tool.count(), 0);
+    let fold = ProcessFold::of(&bench.journal.records());
+    assert!(fold.open_runs[&bench.run].tape.in_doubt(&StepId::call(0, 0)), "an operator can settle it");
+}
+
+#[tokio::test]
+async fn after_a_lost_end_a_reconcile_tool_says_whether_the_call_had_left() {
+    let bench = Bench::new(vec![Ok(ToolReply::ok("now"))]);
+    let call = after_a_lost_end(&bench, Effect::Irreversible, Some("reconcile"), StepId::call(0, 0));
+    assert_eq!(bench.toolbox().call(&call).await.expect("answered").text, "now");
+    assert_eq!(bench.tool.count(), 1);
+}
+
+#[tokio::test]
+async fn after_a_lost_end_calls_that_may_be_made_twice_are_made() {
+    for effect in [Effect::Read, Effect::Idempotent] {
+        let bench = Bench::new(vec![Ok(ToolReply::ok("done"))]);
+        let call = after_a_lost_end(&bench, effect, None, StepId::call(0, 0));
+        assert_eq!(bench.toolbox().call(&call).await.expect("answered").text, "done");
+    }
+}
+
+#[tokio::test]
+async fn only_the_first_turn_after_a_lost_end_is_in_doubt() {
+    let bench = Bench::new(vec![Ok(ToolReply::ok("read")), Ok(ToolReply::ok("acted"))]);
+    let read = after_a_lost_end(&bench, Effect::Read, None, StepId::call(2, 0));
+    bench.toolbox().call(&read).await.expect("answered");
+    let next = ToolCall { run: read.run.clone(), step: StepId::call(3, 0), ..bench.call(None, None) };
+    assert_eq!(bench.toolbox().call(&next).await.expect("it cannot have left").text, "acted");
+}

@@ -135,7 +135,7 @@ impl Runs {
 
     fn apply(&mut self, record: &Record, price: &impl Fn(&Map<String, Value>) -> Option<f64>) {
         match &record.entry {
-            Entry::TriggerEvent { event } => {
+            Entry::TriggerEvent { event, .. } => {
                 self.kinds.insert((record.process.clone(), event.event_id.clone()), event.trigger_type.clone());
             }
             Entry::InvocationStart { run, event_id, attempt } => {

@@ -30,13 +30,13 @@ pub fn records() -> Vec<Record> {
     let outcome = Outcome { reply: "raised".into(), turns: 2, ..Outcome::default() };
     let (step, reply) = (StepId::call(0, 0), ToolReply::ok("taken"));
     let entries = [
-        ("monitor", Entry::TriggerEvent { event: event("e1", "cron") }),
+        ("monitor", Entry::accepted(event("e1", "cron"))),
         ("monitor", begin(&a, "e1", 1)),
         ("monitor", says(0, wants)),
         ("monitor", call(&a, 1)),
         ("monitor", begin(&a, "e1", 2)),
         ("monitor", call(&a, 2)),
-        ("analyst", Entry::TriggerEvent { event: emitted }),
+        ("analyst", Entry::accepted(emitted)),
         ("monitor", Entry::ToolResult { run: a.clone(), step, reply, refused: false, settled_by: None }),
         ("monitor", says(1, Reply::say("raised"))),
         ("monitor", Entry::InvocationResult { run: a.clone(), event_id: "e1".into(), outcome, changes: Vec::new() }),

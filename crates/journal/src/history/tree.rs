@@ -137,7 +137,7 @@ fn effects<'a>(records: &[Record], runs: &'a Runs, run: &RunId, seen: &mut HashS
 /// The events that were taken in.
 fn taken(records: &[Record]) -> impl Iterator<Item = (&Record, &TriggerEvent)> {
     records.iter().filter_map(|record| match &record.entry {
-        Entry::TriggerEvent { event } => Some((record, event)),
+        Entry::TriggerEvent { event, .. } => Some((record, event)),
         _ => None,
     })
 }

@@ -5,7 +5,6 @@
 
 mod auditor;
 mod batch;
-mod lines;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,10 +13,9 @@ use serde::Serialize;
 
 use super::TornTail;
 use super::recover::{self, Extent, io_error};
+use super::scan::scan;
 use crate::Error;
 use crate::storage::{FileStorage, Storage};
-
-pub(super) use lines::{Placed, lines};
 
 /// What every line of a log together comes to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -87,7 +85,7 @@ pub fn audit_storage(storage: &dyn Storage) -> Result<Audit, Error> {
     let mut auditor = auditor::Auditor::default();
     for name in &names {
         let bytes = storage.read(name).map_err(|error| io_error("reading", storage, name, &error))?;
-        auditor.segment(name, &bytes);
+        auditor.segment(name, scan(bytes));
     }
     let mut audit = auditor.finish();
     match recover::read(storage, Extent::Needed) {

@@ -6,9 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::audit::{lines, open};
-use super::line::{self, Line};
+use super::audit::open;
+use super::line::Line;
 use super::recover::io_error;
+use super::scan::scan;
 use crate::storage::Storage;
 use crate::{Error, Record};
 
@@ -34,9 +35,11 @@ pub fn raw_records<E>(dir: &Path, mut take: impl FnMut(&Record, &str) -> Result<
     let mut waiting = Vec::new();
     for name in &names {
         let bytes = storage.read(name).map_err(|error| io_error("reading", &storage, name, &error))?;
-        for placed in lines(&bytes).filter(|placed| placed.whole) {
-            match (line::read(placed.text), std::str::from_utf8(placed.text)) {
-                (Ok(Line::Record { record, .. }), Ok(text)) => waiting.push((record, text.to_owned())),
+        let mut scanned = scan(bytes);
+        for line in std::mem::take(&mut scanned.lines) {
+            let text = String::from_utf8(scanned.text(&line).to_vec());
+            match (line.line, text) {
+                (Ok(Line::Record { record, .. }), Ok(text)) => waiting.push((record, text)),
                 (Ok(Line::Commit(_)), _) => {
                     for (record, text) in waiting.drain(..) {
                         if let Err(error) = take(&record, &text) {

@@ -7,17 +7,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::hash::{DIGITS, Hash};
 use crate::Record;
-
-/// The hash before a process's first record.
-pub const GENESIS: &str = "00000000000000000000000000000000";
 
 const HASH_KEY: &str = ",\"hash\":\"";
 const CRC_KEY: &str = ",\"crc\":\"";
-const HASH_MEMBER: usize = HASH_KEY.len() + 32 + 1;
+const HASH_MEMBER: usize = HASH_KEY.len() + DIGITS + 1;
 const CRC_MEMBER: usize = CRC_KEY.len() + 8 + 1;
 
 /// What a commit line says of the batch that it closes.
@@ -33,7 +31,11 @@ pub struct Commit {
     pub sum: u32,
     /// For each process in this batch and in the one before, the hash of its last record: so that
     /// a loss is laid at the right door even if a commit line is lost with it.
-    pub heads: BTreeMap<String, String>,
+    pub heads: BTreeMap<String, Hash>,
+    /// The batch is one record that says again what is known without it: a checkpoint, or records
+    /// that were carried on. Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restates: Option<String>,
 }
 
 /// Where every process of the log stands where a segment begins.
@@ -41,6 +43,8 @@ pub struct Commit {
 pub struct Header {
     /// The segment's first record.
     pub first: u64,
+    /// When it was begun, and so the latest time of the segment before it.
+    pub at: DateTime<Utc>,
     /// By process.
     pub processes: BTreeMap<String, Place>,
 }
@@ -51,11 +55,25 @@ pub struct Place {
     /// The number of its last record.
     pub n: u64,
     /// That record's hash.
-    pub hash: String,
+    pub hash: Hash,
     /// The segment in which its recovery begins: the one with its newest checkpoint, or its first.
     pub from: String,
+    /// The segment in which it would begin if that checkpoint were damaged.
+    pub before: String,
     /// The segment with its last record.
     pub last: String,
+}
+
+impl Place {
+    /// The place of a process whose last record was at `place`, after one more record in `segment`.
+    pub fn after(place: Option<&Self>, n: u64, hash: Hash, segment: &str, restates: bool) -> Self {
+        let (from, before) = match place {
+            None => (segment, segment),
+            Some(place) if restates => (segment, place.from.as_str()),
+            Some(place) => (place.from.as_str(), place.before.as_str()),
+        };
+        Self { n, hash, from: from.to_owned(), before: before.to_owned(), last: segment.to_owned() }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,7 +103,7 @@ pub enum Line {
         /// The record.
         record: Box<Record>,
         /// Its hash.
-        hash: String,
+        hash: Hash,
     },
     /// The end of a batch.
     Commit(Commit),
@@ -94,13 +112,13 @@ pub enum Line {
 }
 
 /// Appends `record`'s line to `out` and returns its hash.
-pub fn write_record(out: &mut Vec<u8>, record: &Record, previous: &str) -> Result<String, serde_json::Error> {
+pub fn write_record(out: &mut Vec<u8>, record: &Record, previous: Hash) -> Result<Hash, serde_json::Error> {
     let start = out.len();
     serde_json::to_writer(&mut *out, record)?;
     out.pop(); // the closing brace comes back after the checksum
-    let hash = chain(previous, &out[start..]);
+    let hash = previous.next(&out[start..]);
     out.extend_from_slice(HASH_KEY.as_bytes());
-    out.extend_from_slice(hash.as_bytes());
+    out.extend_from_slice(&hash.digits());
     out.push(b'"');
     seal(out, start);
     Ok(hash)
@@ -128,7 +146,7 @@ pub fn read(line: &[u8]) -> Result<Line, Unreadable> {
     let body_len = line.len().checked_sub(CRC_MEMBER + 1).ok_or(Unreadable::Damaged)?;
     let (body, tail) = line.split_at(body_len);
     let said = tail.strip_prefix(CRC_KEY.as_bytes()).and_then(|rest| rest.strip_suffix(b"\"}"));
-    if said != Some(checksum(body).as_bytes()) {
+    if said != Some(checksum(body).as_slice()) {
         return Err(Unreadable::Damaged);
     }
     if body.starts_with(b"{\"commit\":") {
@@ -139,9 +157,8 @@ pub fn read(line: &[u8]) -> Result<Line, Unreadable> {
     }
     let hashed = body.len().checked_sub(HASH_MEMBER);
     let hash = hashed.and_then(|at| body[at..].strip_prefix(HASH_KEY.as_bytes())?.strip_suffix(b"\""));
-    let hash =
-        hash.and_then(|hash| std::str::from_utf8(hash).ok()).ok_or_else(|| Unreadable::Unknown("it has no hash".into()))?;
-    Ok(Line::Record { record: Box::new(known(line)?), hash: hash.to_owned() })
+    let hash = hash.and_then(Hash::parse).ok_or_else(|| Unreadable::Unknown("it has no hash".into()))?;
+    Ok(Line::Record { record: Box::new(known(line)?), hash })
 }
 
 fn known<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Unreadable> {
@@ -149,23 +166,29 @@ fn known<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Unreadable> {
 }
 
 /// The hash that `line` must carry if the process's previous record's is `previous`.
-pub fn expected_hash(line: &[u8], previous: &str) -> Option<String> {
+pub fn expected_hash(line: &[u8], previous: Hash) -> Option<Hash> {
     let end = line.len().checked_sub(CRC_MEMBER + 1 + HASH_MEMBER)?;
-    Some(chain(previous, &line[..end]))
-}
-
-fn chain(previous: &str, body: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(previous.as_bytes()).chain_update(body).finalize();
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    Some(previous.next(&line[..end]))
 }
 
 fn seal(out: &mut Vec<u8>, start: usize) {
     let crc = checksum(&out[start..]);
     out.extend_from_slice(CRC_KEY.as_bytes());
-    out.extend_from_slice(crc.as_bytes());
+    out.extend_from_slice(&crc);
     out.extend_from_slice(b"\"}\n");
 }
 
-fn checksum(bytes: &[u8]) -> String {
-    format!("{:08x}", crc32c::crc32c(bytes))
+/// The checksum of `bytes` as eight hexadecimal digits.
+fn checksum(bytes: &[u8]) -> [u8; 8] {
+    let crc = crc32c::crc32c(bytes);
+    std::array::from_fn(|digit| b"0123456789abcdef"[(crc >> (28 - 4 * digit) & 15) as usize])
+}
+
+/// The header that opens a segment with these bytes, if it can be read.
+pub fn header(segment: &[u8]) -> Option<Header> {
+    let first = segment.split(|byte| *byte == b'\n').next()?;
+    match read(first) {
+        Ok(Line::Header(header)) => Some(header),
+        _ => None,
+    }
 }

@@ -1,13 +1,20 @@
 //! The segmented log: one for all processes of a node.
 
 mod audit;
+mod batch;
 mod export;
+mod hash;
 mod line;
 mod lock;
 mod recover;
+mod retention;
+mod scan;
+mod spare;
+mod tail;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -16,13 +23,16 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::storage::{FileStorage, Storage};
 use crate::{Entry, Error, Journal, Record};
+use batch::Request;
 use lock::Lock;
 use recover::Extent;
-use writer::{Request, Writer};
+use spare::Spare;
+use writer::{Work, Writer};
 
 pub use audit::{Audit, Damage, ProcessAudit, audit, audit_storage};
 pub use export::{Exported, export, raw_records};
 pub use recover::{Recovery, TornTail};
+pub use retention::{Compacted, Retention};
 
 /// How long a segment is unless told otherwise.
 pub const DEFAULT_SEGMENT_BYTES: u64 = 4 << 20;
@@ -33,40 +43,55 @@ const WATCH_BACKLOG: usize = 16 * 1024;
 /// An open log. It has one owner at a time; drop it, or [`close`](Log::close) it, to let go.
 pub struct Log {
     storage: Arc<dyn Storage>,
-    requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
+    work: Mutex<Option<mpsc::UnboundedSender<Work>>>,
     records: broadcast::Sender<Arc<Record>>,
+    full: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<Lock>>,
 }
 
 impl Log {
-    /// Opens the log in the folder `dir`, made if it is not there, and reads all that it holds.
+    /// Opens the log in the folder `dir`, made if it is not there, and reads what is needed to go on.
     ///
-    /// A torn end is cut off and reported. Blocks while it reads.
+    /// A torn end is cut off and reported, and the processes whose runs it may have cost a step are
+    /// told in their records. Blocks while it reads.
     pub fn open(dir: &Path) -> Result<(Arc<Self>, Recovery), Error> {
         let failed = |error: std::io::Error| Error::Io { action: "opening", path: dir.to_owned(), cause: error.to_string() };
         let storage = FileStorage::open(dir).map_err(failed)?;
         let lock = Lock::take(dir)?;
-        Self::start(Arc::new(storage), Some(lock), DEFAULT_SEGMENT_BYTES)
+        let storage: Arc<dyn Storage> = Arc::new(storage);
+        let spare = Spare::new(Arc::clone(&storage), DEFAULT_SEGMENT_BYTES, true);
+        Self::start(storage, Some(lock), spare)
     }
 
     /// Opens a log over any storage, with segments of `segment_bytes`.
     pub fn open_storage(storage: Arc<dyn Storage>, segment_bytes: u64) -> Result<(Arc<Self>, Recovery), Error> {
-        Self::start(storage, None, segment_bytes)
+        let spare = Spare::new(Arc::clone(&storage), segment_bytes, false);
+        Self::start(storage, None, spare)
     }
 
-    fn start(storage: Arc<dyn Storage>, lock: Option<Lock>, segment_bytes: u64) -> Result<(Arc<Self>, Recovery), Error> {
-        let (recovery, places) = recover::read(&*storage, Extent::Needed)?;
+    fn start(storage: Arc<dyn Storage>, lock: Option<Lock>, spare: Spare) -> Result<(Arc<Self>, Recovery), Error> {
+        let (mut recovery, places) = recover::read(&*storage, Extent::Needed)?;
+        let lost = tail::note(&*storage, &recovery)?;
         trim(&*storage, &recovery)?;
-        let (requests, taken) = mpsc::unbounded_channel();
+        let (work, taken) = mpsc::unbounded_channel();
         let records = broadcast::Sender::new(WATCH_BACKLOG);
-        let writer = Writer::new(Arc::clone(&storage), segment_bytes, places, recovery.last_seq, records.clone());
+        let mut writer = Writer::new(Arc::clone(&storage), spare, places, recovery.last_seq, records.clone());
+        if let Some(lost) = lost {
+            writer.write_now(lost.requests())?;
+            tail::settled(&*storage)?;
+            let torn = recovery.torn.take();
+            recovery = recover::read(&*storage, Extent::Needed)?.0;
+            recovery.torn = torn;
+        }
+        let full = writer.full();
         let thread = std::thread::Builder::new().name("flyball-journal".into()).spawn(move || writer.run(taken));
         let thread = thread.map_err(|error| Error::Closed(error.to_string()))?;
         let log = Self {
             storage,
-            requests: Mutex::new(Some(requests)),
+            work: Mutex::new(Some(work)),
             records,
+            full,
             writer: Mutex::new(Some(thread)),
             lock: Mutex::new(lock),
         };
@@ -97,7 +122,7 @@ impl Log {
     /// Writes out what is waiting, ends the writer, and lets go of the log: another owner may open
     /// it. Appends fail from here on.
     pub fn close(&self) {
-        drop(self.requests.lock().expect("no holder of the sender panics").take());
+        drop(self.work.lock().expect("no holder of the sender panics").take());
         if let Some(thread) = self.writer.lock().expect("no holder of the thread panics").take() {
             // A writer that panicked has told its waiters by dropping them.
             let _ = thread.join();
@@ -105,10 +130,15 @@ impl Log {
         drop(self.lock.lock().expect("no holder of the lock panics").take());
     }
 
-    fn send(&self, request: Request) -> Result<(), Error> {
-        let requests = self.requests.lock().expect("no holder of the sender panics");
-        let requests = requests.as_ref().ok_or_else(closed)?;
-        requests.send(request).map_err(|_| closed())
+    /// There is no room on the disk: events are refused, and nothing new should be begun.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    fn send(&self, work: Work) -> Result<(), Error> {
+        let sender = self.work.lock().expect("no holder of the sender panics");
+        let sender = sender.as_ref().ok_or_else(closed)?;
+        sender.send(work).map_err(|_| closed())
     }
 }
 
@@ -140,24 +170,19 @@ fn trim(storage: &dyn Storage, recovery: &Recovery) -> Result<(), Error> {
         storage.cut(&torn.segment, torn.offset).map_err(|error| failed(&torn.segment, error))?;
         // Whatever follows the torn line was never committed either.
         for name in names.split_off(names.iter().position(|name| *name > torn.segment).unwrap_or(names.len())) {
-            remove(storage, &name).map_err(|error| failed(&name, error))?;
+            crate::storage::remove(storage, &name).map_err(|error| failed(&name, error))?;
         }
     }
     let Some(last) = names.last() else { return Ok(()) };
     let bytes = storage.read(last).map_err(|error| failed(last, error))?;
     let used = bytes.iter().rposition(|byte| *byte != b'\n').map_or(0, |end| end as u64 + 2);
     if used == 0 {
-        return remove(storage, last).map_err(|error| failed(last, error));
+        return crate::storage::remove(storage, last).map_err(|error| failed(last, error));
     }
     if used < bytes.len() as u64 {
         storage.cut(last, used).map_err(|error| failed(last, error))?;
     }
     Ok(())
-}
-
-fn remove(storage: &dyn Storage, name: &str) -> std::io::Result<()> {
-    storage.remove(name)?;
-    storage.sync_names()
 }
 
 fn closed() -> Error {
@@ -173,12 +198,17 @@ struct ProcessLog {
 impl Journal for ProcessLog {
     async fn append(&self, entries: Vec<Entry>) -> Result<u64, Error> {
         let (done, told) = oneshot::channel();
-        self.log.send(Request { process: Arc::clone(&self.process), entries, done: Some(done) })?;
+        let request = Request { process: Arc::clone(&self.process), entries, done: Some(done), only_after: None };
+        self.log.send(Work::Append(request))?;
         told.await.map_err(|_| Error::Closed("its writer ended".into()))?
     }
 
     fn push(&self, entry: Entry) -> Result<(), Error> {
-        self.log.send(Request { process: Arc::clone(&self.process), entries: vec![entry], done: None })
+        self.log.send(Work::Append(Request::push(Arc::clone(&self.process), vec![entry])))
+    }
+
+    fn is_full(&self) -> bool {
+        self.log.is_full()
     }
 }
 

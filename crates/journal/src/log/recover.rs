@@ -1,13 +1,16 @@
 //! Reading a log back: what is whole, what is torn, what is damaged, and whose it is.
 
+mod batch;
 mod plan;
 mod reader;
+mod segments;
 
 use std::collections::BTreeMap;
 
 use super::line::Place;
 use crate::storage::Storage;
 use crate::{Error, Record};
+use plan::{Generation, Plan};
 
 /// What a log held when it was opened.
 #[derive(Debug, Default)]
@@ -16,6 +19,9 @@ pub struct Recovery {
     pub processes: BTreeMap<String, Vec<Record>>,
     /// Processes whose records are damaged, and how. Their records end where the damage begins.
     pub damaged: BTreeMap<String, String>,
+    /// Processes of which something is damaged that says again what is known without it, and what.
+    /// They go on.
+    pub mended: BTreeMap<String, String>,
     /// What was cut off the end, if anything was.
     pub torn: Option<TornTail>,
     /// The last committed record's sequence number.
@@ -25,7 +31,7 @@ pub struct Recovery {
 }
 
 /// Bytes after the last commit: a batch that was being written when the machine or the process went
-/// down. Nobody was told that it was durable.
+/// down, or one that was damaged since. Nobody can tell which.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TornTail {
     /// The segment.
@@ -36,6 +42,9 @@ pub struct TornTail {
     pub bytes: u64,
     /// How many lines of it could still be read.
     pub readable: usize,
+    /// Whose records they were, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Vec<String>>,
 }
 
 /// How much of a log is read.
@@ -47,25 +56,55 @@ pub(super) enum Extent {
     All,
 }
 
+/// How often a listing is taken anew because a segment in it was given up meanwhile.
+const MAX_LISTINGS: usize = 5;
+
 /// Reads a log. Nothing is changed; cutting the torn end is the caller's.
 pub(super) fn read(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, BTreeMap<String, Place>), Error> {
-    let names = storage.list().map_err(|error| io_error("listing", storage, "", &error))?;
-    let needed = match extent {
-        Extent::All => names.clone(),
-        Extent::Needed => plan::needed(storage, &names)?,
-    };
-    let mut reader = reader::Reader::new(extent);
-    for name in &names {
-        if needed.contains(name) {
-            let bytes = storage.read(name).map_err(|error| io_error("reading", storage, name, &error))?;
-            let path = || storage.path().join(name);
-            reader.segment(name, &bytes).map_err(|(line, what)| Error::Unknown { path: path(), line, what })?;
-        } else {
-            reader.skip();
+    for _ in 1..MAX_LISTINGS {
+        match read_listed(storage, extent) {
+            // Whoever owns the log may drop old segments while another one reads it.
+            Err(Gone::Vanished) => {}
+            Err(Gone::Failed(error)) => return Err(error),
+            Ok(read) => return Ok(read),
         }
     }
+    read_listed(storage, extent).map_err(|gone| match gone {
+        Gone::Failed(error) => error,
+        Gone::Vanished => io_error("reading", storage, "", &std::io::ErrorKind::NotFound.into()),
+    })
+}
+
+/// Why a listing could not be read.
+enum Gone {
+    /// A file of it is not there any more.
+    Vanished,
+    Failed(Error),
+}
+
+fn read_listed(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, BTreeMap<String, Place>), Gone> {
+    let names = storage.list().map_err(|error| Gone::Failed(io_error("listing", storage, "", &error)))?;
+    let newest = Plan::new(storage, &names, extent, Generation::Newest)?;
+    let read = read_planned(storage, &names, &newest)?;
+    if extent == Extent::All || read.0.damaged.is_empty() {
+        return Ok(read);
+    }
+    // A damaged checkpoint costs nothing but the time to read on from the one before it.
+    let older = Plan::new(storage, &names, extent, Generation::Older)?;
+    let again = if older == newest { None } else { Some(read_planned(storage, &names, &older)?) };
+    Ok(again.filter(|again| again.0.damaged.len() < read.0.damaged.len()).unwrap_or(read))
+}
+
+fn read_planned(storage: &dyn Storage, names: &[String], plan: &Plan) -> Result<(Recovery, BTreeMap<String, Place>), Gone> {
+    let mut reader = reader::Reader::new(plan);
+    segments::each(storage, &plan.segments, |name, scanned| {
+        reader.segment(name, scanned).map_err(|(line, what)| {
+            let path = storage.path().join(name);
+            Gone::Failed(Error::Unknown { path, line, what })
+        })
+    })?;
     let (mut recovery, places) = reader.finish();
-    recovery.segments = (names.len(), needed.len());
+    recovery.segments = (names.len(), plan.segments.len());
     Ok((recovery, places))
 }
 

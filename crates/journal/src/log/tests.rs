@@ -229,7 +229,7 @@ async fn a_checkpoint_carries_open_events_runs_steps_and_dedup_keys() {
     let step = flyball_core_agent::StepId::turn(0);
     let reply = flyball_core_agent::Reply::say("hello");
     let entries = vec![
-        Entry::TriggerEvent { event: event.clone() },
+        Entry::accepted(event.clone()),
         Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt: 1 },
         Entry::ModelReply { run: run.clone(), step: step.clone(), reply: reply.clone() },
         Entry::InvocationHeld { run: run.clone(), why: "waits".into() },
@@ -260,7 +260,7 @@ async fn a_record_of_a_kind_that_is_not_known_refuses_to_open() {
         entry: Entry::ContextUpdate { changes: Vec::new() },
     };
     let mut line = Vec::new();
-    line::write_record(&mut line, &record, line::GENESIS).expect("written");
+    line::write_record(&mut line, &record, hash::Hash::GENESIS).expect("written");
     let text = String::from_utf8(line).expect("text").replace("context_update", "of_the_future!");
     let body = &text[..text.rfind(",\"crc\"").expect("a checksum")];
     let sealed = format!("{body},\"crc\":\"{:08x}\"}}\n", crc32c::crc32c(body.as_bytes()));

@@ -3,22 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::line::{self, Commit, GENESIS, Header, Place};
+use super::batch::{Batch, Before, Request};
+use super::line::{self, Header, Place};
 use super::recover::io_error;
-use crate::storage::{SegmentFile, Storage, create_segment};
-use crate::{Entry, Error, Record};
+use super::spare::Spare;
+use crate::storage::{SegmentFile, Storage};
+use crate::{Error, Record};
 
-/// What a process wants appended.
-pub(super) struct Request {
-    pub process: Arc<str>,
-    pub entries: Vec<Entry>,
-    /// Told the last sequence number once the group is durable. Without it nobody waits.
-    pub done: Option<oneshot::Sender<Result<u64, Error>>>,
+/// What the writer is asked for.
+pub(super) enum Work {
+    Append(Request),
+    /// Where every process stands, and the segment that is being written.
+    Places(oneshot::Sender<(BTreeMap<String, Place>, String)>),
 }
 
 /// A batch ends when it has this many bytes: whoever waits for it should not wait for more.
@@ -33,16 +35,17 @@ const IDLE_FLUSH: Duration = Duration::from_millis(50);
 
 pub(super) struct Writer {
     storage: Arc<dyn Storage>,
-    segment_bytes: u64,
+    spare: Spare,
     segment: Option<Segment>,
     places: BTreeMap<String, Place>,
     next_seq: u64,
     records: broadcast::Sender<Arc<Record>>,
-    /// The batch before: its first record and its processes' heads.
-    last_batch: (Option<u64>, BTreeMap<String, String>),
+    before: Before,
     /// What nobody waited for when the disk was full. It goes before everything that came later: a
     /// record must not be there without those that it follows from.
     owed: Vec<Request>,
+    /// Shown to processes, so that they begin nothing new.
+    full: Arc<AtomicBool>,
     /// Once a write or a sync failed, nothing more is written: why.
     failed: Option<Error>,
 }
@@ -54,113 +57,125 @@ struct Segment {
     len: u64,
 }
 
-/// How far a process's chain has come, and whether the batch holds a checkpoint of it.
-#[derive(Clone)]
-struct Head {
-    n: u64,
-    hash: String,
-    checkpoint: bool,
-}
-
-/// A batch that is ready to be written.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    heads: BTreeMap<String, Head>,
-    records: Vec<Arc<Record>>,
-    waiting: Vec<(oneshot::Sender<Result<u64, Error>>, u64)>,
-    /// Those of the records that nobody waits for.
-    pushed: Vec<Arc<Record>>,
-}
-
-impl Request {
-    /// The same wish once more.
-    fn again(record: &Record) -> Self {
-        Self { process: record.process.as_str().into(), entries: vec![record.entry.clone()], done: None }
-    }
-}
-
 impl Writer {
     pub fn new(
         storage: Arc<dyn Storage>,
-        segment_bytes: u64,
+        spare: Spare,
         places: BTreeMap<String, Place>,
         last_seq: u64,
         records: broadcast::Sender<Arc<Record>>,
     ) -> Self {
         Self {
             storage,
-            segment_bytes,
+            spare,
             segment: None,
             places,
             next_seq: last_seq + 1,
             records,
-            last_batch: Default::default(),
+            before: Before::default(),
             owed: Vec::new(),
+            full: Arc::default(),
             failed: None,
         }
     }
 
-    /// Works until every sender of `requests` is gone.
-    pub fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
-        while let Some(first) = requests.blocking_recv() {
-            let group = gather(first, &mut requests);
+    /// Tells whether the disk is full, for as long as the writer lives.
+    pub fn full(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.full)
+    }
+
+    /// Works until every sender of `work` is gone.
+    pub fn run(mut self, mut work: mpsc::UnboundedReceiver<Work>) {
+        while let Some(first) = work.blocking_recv() {
+            let mut group = Vec::new();
+            gather(first, &mut work, &mut group, |ask| {
+                let segment = self.segment.as_ref().map(|segment| segment.name.clone()).unwrap_or_default();
+                let _ = ask.send((self.places.clone(), segment));
+            });
             self.handle(group);
         }
+        self.spare.discard();
+    }
+
+    /// Writes `requests`, before the writer has a thread of its own.
+    pub fn write_now(&mut self, requests: Vec<Request>) -> Result<(), Error> {
+        self.handle(requests);
+        let full = (!self.owed.is_empty()).then(|| Error::Full { path: self.storage.path().to_owned() });
+        self.failed.clone().or(full).map_or(Ok(()), Err)
     }
 
     fn handle(&mut self, group: Vec<Request>) {
-        if let Some(error) = &self.failed {
-            refuse(group, &Error::Closed(error.to_string()));
-            return;
-        }
         let mut all = std::mem::take(&mut self.owed);
         all.extend(group);
-        let mut batch = match self.encode(all) {
-            Ok(batch) => batch,
-            Err((group, error)) => return refuse(group, &error),
-        };
-        match self.write(&mut batch) {
+        let mut rest = self.turn_away(all);
+        while !rest.is_empty() {
+            let next = rest.split_off(batch_end(&rest));
+            rest = match self.write_batch(rest) {
+                Ok(()) => next,
+                Err(error) => self.hold_back(next, &error),
+            };
+        }
+        self.spare.prepare();
+        self.full.store(self.failed.is_none() && (self.spare.is_short() || !self.owed.is_empty()), Ordering::Release);
+    }
+
+    /// Refuses what asks for new work while there is no room for the next segment. What is under way
+    /// has the rest of this one.
+    fn turn_away(&mut self, all: Vec<Request>) -> Vec<Request> {
+        if !all.iter().any(Request::accepts) || !self.spare.is_short() {
+            return all;
+        }
+        self.spare.prepare();
+        if !self.spare.is_short() {
+            return all;
+        }
+        let (refused, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(Request::accepts);
+        let full = Error::Full { path: self.storage.path().to_owned() };
+        refused.into_iter().for_each(|request| request.refuse(&full));
+        rest
+    }
+
+    fn write_batch(&mut self, requests: Vec<Request>) -> Result<(), Error> {
+        if let Some(error) = &self.failed {
+            let closed = Error::Closed(error.to_string());
+            requests.into_iter().for_each(|request| request.refuse(&closed));
+            return Ok(());
+        }
+        let mut batch = Batch::of(requests, self.next_seq, &self.places);
+        let written = self.write(&mut batch);
+        match &written {
             Ok(()) => self.accept(batch),
             Err(error) => {
-                // Room may come back; after anything else nobody knows what the disk holds.
-                self.owed = batch.pushed.iter().map(|record| Request::again(record)).collect();
-                if !matches!(error, Error::Full { .. }) || self.owed.len() > MAX_OWED {
-                    self.failed = Some(error.clone());
-                }
+                self.owed.extend(batch.pushed_again());
                 for (done, _) in batch.waiting {
                     let _ = done.send(Err(error.clone()));
                 }
+                self.give_up_unless_full(error);
             }
         }
+        written
     }
 
-    fn encode(&self, group: Vec<Request>) -> Result<Batch, (Vec<Request>, Error)> {
-        let mut batch = Batch::default();
-        let mut seq = self.next_seq;
-        let mut group = group.into_iter();
-        while let Some(request) = group.next() {
-            let process = request.process.to_string();
-            for entry in request.entries {
-                let known = self.places.get(&process).map(|place| (place.n, place.hash.as_str()));
-                let head = batch.heads.get(&process);
-                let (n, previous) = head.map(|head| (head.n, head.hash.as_str())).or(known).unwrap_or((0, GENESIS));
-                let checkpoint = head.is_some_and(|head| head.checkpoint) || matches!(entry, Entry::Checkpoint { .. });
-                let record = Record { seq, process: process.clone(), n: n + 1, epoch: 1, at: Utc::now(), entry };
-                match line::write_record(&mut batch.bytes, &record, previous) {
-                    Ok(hash) => batch.heads.insert(process.clone(), Head { n: n + 1, hash, checkpoint }),
-                    Err(error) => return Err((group.collect(), Error::Closed(error.to_string()))),
-                };
-                let record = Arc::new(record);
-                if request.done.is_none() {
-                    batch.pushed.push(Arc::clone(&record));
-                }
-                batch.records.push(record);
-                seq += 1;
+    /// What came after a batch that could not be written must not be there without it.
+    fn hold_back(&mut self, rest: Vec<Request>, error: &Error) -> Vec<Request> {
+        for request in rest {
+            if request.done.is_some() {
+                request.refuse(error);
+            } else {
+                self.owed.push(request);
             }
-            batch.waiting.extend(request.done.map(|done| (done, seq - 1)));
         }
-        Ok(batch)
+        self.give_up_unless_full(error);
+        Vec::new()
+    }
+
+    /// Room may come back; after anything else nobody knows what the disk holds.
+    fn give_up_unless_full(&mut self, error: &Error) {
+        let owed = self.owed.iter().map(|request| request.entries.len()).sum::<usize>();
+        if self.failed.is_none() && (!matches!(error, Error::Full { .. }) || owed > MAX_OWED) {
+            tracing::error!(%error, "the journal takes no more records");
+            self.failed = Some(error.clone());
+        }
     }
 
     /// Closes the batch with its commit line, and makes both durable.
@@ -168,16 +183,7 @@ impl Writer {
         if batch.records.is_empty() {
             return Ok(());
         }
-        let mut heads = self.last_batch.1.clone();
-        heads.extend(batch.heads.iter().map(|(process, head)| (process.clone(), head.hash.clone())));
-        let commit = Commit {
-            first: self.next_seq,
-            before: self.last_batch.0.unwrap_or(self.next_seq),
-            last: self.next_seq + batch.records.len() as u64 - 1,
-            sum: crc32c::crc32c(&batch.bytes),
-            heads,
-        };
-        line::write_commit(&mut batch.bytes, &commit).map_err(|error| Error::Closed(error.to_string()))?;
+        batch.close(self.next_seq, &self.before)?;
         let bytes = &batch.bytes;
         self.make_room(bytes.len() as u64)?;
         let Some(segment) = &mut self.segment else { return Err(Error::Closed("no segment".into())) };
@@ -193,25 +199,21 @@ impl Writer {
             return Ok(());
         }
         let name = format!("{:020}{}", self.next_seq, crate::storage::SUFFIX);
-        let header = Header { first: self.next_seq, processes: self.places.clone() };
+        let header = Header { first: self.next_seq, at: Utc::now(), processes: self.places.clone() };
         let header = line::write_header(&header).map_err(|error| Error::Closed(error.to_string()))?;
         let used = header.len() as u64;
-        let len = self.segment_bytes.max(used + needed);
-        let made = create_segment(&*self.storage, &name, &header, len);
-        let file = made.map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
+        let made = self.spare.become_segment(&name, &header, used + needed);
+        let (file, len) = made.map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
         self.segment = Some(Segment { name, file, used, len });
         Ok(())
     }
 
     fn accept(&mut self, batch: Batch) {
-        let heads = batch.heads.iter().map(|(process, head)| (process.clone(), head.hash.clone())).collect();
-        self.last_batch = (Some(self.next_seq), heads);
-        self.next_seq += batch.records.len() as u64;
-        let segment = self.segment.as_ref().map(|segment| segment.name.clone()).unwrap_or_default();
-        for (process, head) in batch.heads {
-            let kept = self.places.get(&process).filter(|_| !head.checkpoint);
-            let from = kept.map_or_else(|| segment.clone(), |place| place.from.clone());
-            self.places.insert(process, Place { n: head.n, hash: head.hash, from, last: segment.clone() });
+        if !batch.records.is_empty() {
+            self.before = batch.as_before(self.next_seq);
+            self.next_seq += batch.records.len() as u64;
+            let segment = self.segment.as_ref().map(|segment| segment.name.as_str()).unwrap_or_default();
+            batch.settle(&mut self.places, segment);
         }
         for record in batch.records {
             // Nobody may be listening, and that is fine.
@@ -223,32 +225,45 @@ impl Writer {
     }
 }
 
+/// How many of the first of `requests` are written together.
+fn batch_end(requests: &[Request]) -> usize {
+    match requests.iter().position(Request::restates) {
+        Some(0) => 1,
+        Some(place) => place,
+        None => requests.len(),
+    }
+}
+
 /// `first` and what else is there, up to a batch's size. Where nobody waits for any of it, a little
-/// more time is given for someone who does.
-fn gather(first: Request, requests: &mut mpsc::UnboundedReceiver<Request>) -> Vec<Request> {
-    let mut group = vec![first];
+/// more time is given for someone who does. Questions are answered on the way.
+fn gather(
+    first: Work,
+    work: &mut mpsc::UnboundedReceiver<Work>,
+    group: &mut Vec<Request>,
+    answer: impl Fn(oneshot::Sender<(BTreeMap<String, Place>, String)>),
+) {
     let mut patience = IDLE_FLUSH;
     let mut size = 0;
+    let mut next = Some(first);
     loop {
-        while let Ok(next) = requests.try_recv() {
-            // A rough measure is enough: it only bounds how long a batch can grow.
-            size += 512 * next.entries.len();
-            group.push(next);
+        while let Some(work) = next.take().or_else(|| work.try_recv().ok()) {
+            match work {
+                Work::Places(ask) => answer(ask),
+                Work::Append(request) => {
+                    // A rough measure is enough: it only bounds how long a batch can grow.
+                    size += 512 * request.entries.len();
+                    group.push(request);
+                }
+            }
             if size >= MAX_BATCH_BYTES {
-                return group;
+                return;
             }
         }
-        if patience.is_zero() || requests.is_closed() || group.iter().any(|request| request.done.is_some()) {
-            return group;
+        if patience.is_zero() || work.is_closed() || group.is_empty() || group.iter().any(|request| request.done.is_some()) {
+            return;
         }
         let nap = Duration::from_millis(2);
         std::thread::sleep(nap);
         patience = patience.saturating_sub(nap);
-    }
-}
-
-fn refuse(group: Vec<Request>, error: &Error) {
-    for done in group.into_iter().filter_map(|request| request.done) {
-        let _ = done.send(Err(error.clone()));
     }
 }

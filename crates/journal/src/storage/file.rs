@@ -47,6 +47,10 @@ impl Storage for FileStorage {
         fs::read(self.dir.join(name))
     }
 
+    fn len(&self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.dir.join(name))?.len())
+    }
+
     fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
         let path = self.dir.join(name);
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;

@@ -47,6 +47,8 @@ struct Disk {
     name_changes: Vec<NameChange>,
     next_file: u64,
     operations: u64,
+    /// A power cut may lose parts of a write, cut at multiples of this.
+    page: Option<u64>,
     faults: Vec<Fault>,
 }
 
@@ -71,6 +73,14 @@ impl Default for MemoryStorage {
 }
 
 impl MemoryStorage {
+    /// A disk on which a power cut may lose any pages of `page` bytes of what was not synced, and not
+    /// only whole writes.
+    pub fn with_pages(page: u64) -> Self {
+        let storage = Self::default();
+        storage.lock().page = Some(page);
+        storage
+    }
+
     /// Lets things go wrong from now on, in place of what did before.
     pub fn set_faults(&self, faults: &[Fault]) {
         self.lock().faults = faults.to_vec();
@@ -172,9 +182,14 @@ impl Disk {
         self.operate(0)?;
         apply(&mut self.names, &change);
         self.name_changes.push(change);
-        // A file without a name is gone for whoever looks, and its room is free.
-        let (named, durable) = (&self.names, &self.durable_names);
-        self.files.retain(|number, _| named.values().chain(durable.values()).any(|known| known == number));
+        // A file without a name is gone for whoever looks, and its room is free; unless a power cut
+        // may bring back a name that it had.
+        let (named, durable, changes) = (&self.names, &self.durable_names, &self.name_changes);
+        let put = |change: &NameChange, number| matches!(change, NameChange::Put(_, known) if *known == number);
+        self.files.retain(|number, _| {
+            named.values().chain(durable.values()).any(|known| known == number)
+                || changes.iter().any(|change| put(change, *number))
+        });
         Ok(())
     }
 }
@@ -190,6 +205,10 @@ impl Storage for MemoryStorage {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         Ok(self.lock().file(name)?.seen.clone())
+    }
+
+    fn len(&self, name: &str) -> io::Result<u64> {
+        Ok(self.lock().file(name)?.seen.len() as u64)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
@@ -248,10 +267,11 @@ impl SegmentFile for OpenFile {
         self.with(|disk, number| {
             let len = disk.files.get(&number).map_or(0, |file| file.seen.len() as u64);
             let verdict = disk.operate((offset + bytes.len() as u64).saturating_sub(len))?;
+            let page = disk.page;
             let file = disk.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
             let bytes = if matches!(verdict, Verdict::Tear) { &bytes[..bytes.len() / 2] } else { bytes };
             put(&mut file.seen, offset, bytes);
-            file.writes.push((offset, bytes.to_vec()));
+            file.writes.extend(pieces(offset, bytes, page));
             if matches!(verdict, Verdict::Tear) { Err(io::Error::other("simulated short write")) } else { Ok(()) }
         })
     }
@@ -260,11 +280,25 @@ impl SegmentFile for OpenFile {
         self.with(|disk, number| {
             disk.operate(0)?;
             let file = disk.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
-            file.durable.clone_from(&file.seen);
-            file.writes.clear();
+            for (offset, bytes) in std::mem::take(&mut file.writes) {
+                put(&mut file.durable, offset, &bytes);
+            }
             Ok(())
         })
     }
+}
+
+/// A write as the parts of it that may be lost one by one.
+fn pieces(offset: u64, bytes: &[u8], page: Option<u64>) -> Vec<(u64, Vec<u8>)> {
+    let Some(page) = page else { return vec![(offset, bytes.to_vec())] };
+    let (mut start, mut rest) = (offset, bytes);
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        let len = usize::try_from(page - start % page).unwrap_or(usize::MAX).min(rest.len());
+        pieces.push((start, rest[..len].to_vec()));
+        (start, rest) = (start + len as u64, &rest[len..]);
+    }
+    pieces
 }
 
 fn put(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {

@@ -12,9 +12,6 @@ pub use memory::{Fault, MemoryStorage, Unsynced};
 /// How segments' names end.
 pub(crate) const SUFFIX: &str = ".jsonl";
 
-/// How a segment's name ends while it is being made.
-const DRAFT: &str = ".new";
-
 /// A folder of segments.
 ///
 /// Segments are written once, from front to back, by one writer. Nothing in one is ever changed.
@@ -27,6 +24,9 @@ pub trait Storage: Send + Sync {
 
     /// A file's bytes.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// How many bytes a file has.
+    fn len(&self, name: &str) -> io::Result<u64>;
 
     /// An empty file of that name, in place of any there was.
     fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>>;
@@ -54,28 +54,53 @@ pub trait SegmentFile: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// Makes a segment that begins with `head` and has room for `len` bytes, all the rest of them
-/// newlines. When it returns, segment and name are durable.
+/// The name of the file that becomes the next segment. No segment is named so.
+pub(crate) const SPARE: &str = "spare.new";
+
+/// Makes a file of `len` newlines under the name [`SPARE`]. When it returns, its bytes are durable.
 ///
 /// Newlines, and written rather than reserved: a file that does not grow syncs twice as fast, and
 /// blank lines keep a segment valid for whoever reads it while it is written.
-pub(crate) fn create_segment(storage: &dyn Storage, name: &str, head: &[u8], len: u64) -> io::Result<Box<dyn SegmentFile>> {
-    // Under another name first: a crash leaves a whole segment or none.
-    let draft = format!("{name}{DRAFT}");
-    let mut file = storage.create(&draft)?;
-    file.write_at(0, head)?;
-    let blank = vec![b'\n'; BLANK_WRITE.min(len) as usize];
-    let mut written = head.len() as u64;
-    while written < len {
-        let part = BLANK_WRITE.min(len - written);
+pub(crate) fn create_spare(storage: &dyn Storage, len: u64) -> io::Result<Box<dyn SegmentFile>> {
+    let make = || {
+        let mut file = storage.create(SPARE)?;
+        fill(&mut *file, 0, len)?;
+        file.sync()?;
+        Ok(file)
+    };
+    make().inspect_err(|_| {
+        // Half a file would keep from others the room that is left.
+        let _ = storage.remove(SPARE);
+    })
+}
+
+/// Writes newlines from `from` up to `to`.
+pub(crate) fn fill(file: &mut dyn SegmentFile, from: u64, to: u64) -> io::Result<()> {
+    let blank = vec![b'\n'; BLANK_WRITE.min(to.saturating_sub(from)) as usize];
+    let mut written = from;
+    while written < to {
+        let part = BLANK_WRITE.min(to - written);
         file.write_at(written, &blank[..part as usize])?;
         written += part;
     }
-    file.sync()?;
-    storage.rename(&draft, name)?;
-    storage.sync_names()?;
-    Ok(file)
+    Ok(())
 }
 
-/// A segment is filled in writes of this many bytes.
+/// Makes a durable file `name` that holds `bytes`: after a crash it is there whole, or as it was before.
+pub(crate) fn put(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let draft = format!("{name}.new");
+    let mut file = storage.create(&draft)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    storage.rename(&draft, name)?;
+    storage.sync_names()
+}
+
+/// Removes a file, durably.
+pub(crate) fn remove(storage: &dyn Storage, name: &str) -> io::Result<()> {
+    storage.remove(name)?;
+    storage.sync_names()
+}
+
+/// A file is filled in writes of this many bytes.
 const BLANK_WRITE: u64 = 256 * 1024;

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Batch, Pending, Spot};
-use super::{Audit, Damage, Placed, lines};
-use crate::Entry;
-use crate::log::line::{self, Commit, GENESIS, Header, Line, Unreadable};
+use super::{Audit, Damage};
+use crate::log::hash::Hash;
+use crate::log::line::{self, Commit, Header, Line, Unreadable};
+use crate::log::scan::{Scanned, ScannedLine};
 
 #[derive(Default)]
 pub struct Auditor {
     audit: Audit,
     batch: Batch,
     /// Where each process's chain stands. The number is not known where its last record was lost.
-    chains: BTreeMap<String, (Option<u64>, String)>,
+    chains: BTreeMap<String, (Option<u64>, Hash)>,
     /// The batch before: its first record.
     before: Option<u64>,
     /// What the first header said counts, since nothing older is left.
@@ -20,37 +21,38 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    pub fn segment(&mut self, name: &str, bytes: &[u8]) {
+    pub fn segment(&mut self, name: &str, mut scanned: Scanned) {
         self.audit.segments += 1;
-        self.audit.bytes += bytes.len() as u64;
-        let mut first = true;
-        for placed in lines(bytes) {
-            self.line(name, &placed, std::mem::take(&mut first));
-        }
-        if first {
+        self.audit.bytes += scanned.bytes.len() as u64;
+        let lines = std::mem::take(&mut scanned.lines);
+        if lines.is_empty() {
             // A segment gets its name when its first line is durable.
             self.report(&Spot { segment: name.to_owned(), line: 1, offset: 0 }, [], "the segment is empty".into());
         }
+        for (index, line) in lines.into_iter().enumerate() {
+            let text = scanned.text(&line).to_vec();
+            self.line(name, line, text, index == 0);
+        }
     }
 
-    fn line(&mut self, segment: &str, placed: &Placed<'_>, first: bool) {
-        let spot = Spot::of(segment, placed);
-        let line = if placed.whole { line::read(placed.text) } else { Err(Unreadable::Damaged) };
+    fn line(&mut self, segment: &str, scanned: ScannedLine, text: Vec<u8>, first: bool) {
+        let spot = Spot { segment: segment.to_owned(), line: scanned.number, offset: scanned.range.start as u64 };
+        let line = scanned.line;
         if first && matches!(line, Ok(Line::Record { .. } | Line::Commit(_))) {
             self.report(&spot, [], "the line that opens the segment is missing".into());
         }
-        if placed.after_blank && line.is_ok() {
+        if scanned.after_blank && line.is_ok() {
             self.batch.bad.push((spot.clone(), "lines before it are gone: there are blank ones in their place".into()));
         }
         match line {
             Ok(Line::Header(header)) => self.header(&spot, header, first),
             Ok(Line::Commit(commit)) => self.commit(&spot, &commit),
             Ok(Line::Record { record, hash }) => {
-                self.batch.add(&spot, placed.text);
-                self.batch.records.push(Pending { spot, record, hash, text: placed.text.to_vec() });
+                self.batch.add(&spot, &text);
+                self.batch.records.push(Pending { spot, record, hash, text });
             }
             Err(why) => {
-                self.batch.add(&spot, placed.text);
+                self.batch.add(&spot, &text);
                 let what = match why {
                     Unreadable::Damaged => "the line is not what was written".to_owned(),
                     Unreadable::Unknown(what) => format!("this version does not understand the line ({what})"),
@@ -103,7 +105,7 @@ impl Auditor {
         for (process, head) in &commit.heads {
             if self.chains.get(process).is_none_or(|(_, hash)| hash != head) {
                 broken.insert(process.clone());
-                self.chains.insert(process.clone(), (None, head.clone()));
+                self.chains.insert(process.clone(), (None, *head));
             }
         }
         for (spot, what) in batch.bad {
@@ -123,8 +125,8 @@ impl Auditor {
     fn take(&mut self, pending: Pending, broken: &mut BTreeSet<String>) {
         let record = pending.record;
         let known = self.chains.get(&record.process).cloned();
-        let (n, previous) = known.unwrap_or_else(|| (self.begun.then_some(0), GENESIS.to_owned()));
-        let linked = line::expected_hash(&pending.text, &previous).as_deref() == Some(pending.hash.as_str());
+        let (n, previous) = known.unwrap_or_else(|| (self.begun.then_some(0), Hash::GENESIS));
+        let linked = line::expected_hash(&pending.text, previous) == Some(pending.hash);
         let numbered = n.is_none_or(|n| record.n == n + 1);
         // Without the line that says where the chains stand, the first link cannot be checked.
         if (n.is_some() || self.chains.contains_key(&record.process)) && !(linked && numbered) {
@@ -138,7 +140,7 @@ impl Auditor {
         }
         process.records += 1;
         process.last = record.n;
-        process.checkpoints += u64::from(matches!(record.entry, Entry::Checkpoint { .. }));
+        process.checkpoints += u64::from(record.entry.restates());
         self.audit.records += 1;
         self.chains.insert(record.process, (Some(record.n), pending.hash));
     }

@@ -2,9 +2,8 @@
 
 use crate::Record;
 use crate::log::TornTail;
+use crate::log::hash::Hash;
 use crate::log::line::Commit;
-
-use super::Placed;
 
 /// Where a line stands.
 #[derive(Debug, Clone, Default)]
@@ -14,17 +13,11 @@ pub struct Spot {
     pub offset: u64,
 }
 
-impl Spot {
-    pub fn of(segment: &str, line: &Placed<'_>) -> Self {
-        Self { segment: segment.to_owned(), line: line.number, offset: line.offset }
-    }
-}
-
 /// A record that waits for its commit line.
 pub struct Pending {
     pub spot: Spot,
     pub record: Box<Record>,
-    pub hash: String,
+    pub hash: Hash,
     pub text: Vec<u8>,
 }
 
@@ -67,6 +60,12 @@ impl Batch {
     /// What is left at the log's end.
     pub fn torn(&self) -> Option<TornTail> {
         let start = self.start.clone()?;
-        Some(TornTail { segment: start.segment, offset: start.offset, bytes: self.bytes, readable: self.records.len() })
+        Some(TornTail {
+            segment: start.segment,
+            offset: start.offset,
+            bytes: self.bytes,
+            readable: self.records.len(),
+            processes: None,
+        })
     }
 }

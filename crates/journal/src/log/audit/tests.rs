@@ -28,11 +28,12 @@ async fn written() -> MemoryStorage {
     storage
 }
 
-/// The place of the first line from `from` on that contains `text`, in bytes.
+/// The place of the first line that contains `text`, in bytes.
 fn line_with(bytes: &[u8], text: &str) -> std::ops::Range<usize> {
-    let placed = lines(bytes).find(|placed| String::from_utf8_lossy(placed.text).contains(text)).expect("there is such a line");
-    let start = placed.offset as usize;
-    start..start + placed.text.len() + 1
+    let scanned = scan(bytes.to_vec());
+    let contains = |range: &std::ops::Range<usize>| String::from_utf8_lossy(&bytes[range.clone()]).contains(text);
+    let range = scanned.lines.into_iter().map(|line| line.range).find(contains).expect("there is such a line");
+    range.start..range.end + 1
 }
 
 #[tokio::test]
@@ -90,9 +91,10 @@ async fn a_damaged_line_that_costs_no_record_is_reported_as_such() {
 #[tokio::test]
 async fn a_damaged_record_is_laid_at_its_process_and_only_there() {
     let storage = written().await;
-    let name = storage.list().expect("listed").pop().expect("a segment");
+    let has_b = |name: &String| String::from_utf8_lossy(&storage.read(name).expect("read")).contains("\"process\":\"b\",");
+    let name = storage.list().expect("listed").into_iter().rfind(has_b).expect("a segment");
     storage.damage(&name, |bytes| {
-        let place = line_with(bytes, "\"process\":\"b\"");
+        let place = line_with(bytes, "\"process\":\"b\",");
         bytes[place.start + 15] ^= 1;
     });
     let audit = audit_storage(&storage).expect("read");

@@ -1,26 +1,70 @@
 //! Which segments recovery needs: those from each process's newest checkpoint to its last record.
 
-use super::io_error;
-use crate::Error;
-use crate::log::line::{self, Header, Line};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+
+use super::{Extent, Gone, io_error};
+use crate::log::line::{self, Header};
 use crate::storage::Storage;
 
-/// The needed ones of `names`, in order. All of them, where the last segment does not say.
-pub fn needed(storage: &dyn Storage, names: &[String]) -> Result<Vec<String>, Error> {
-    let Some(last) = names.last() else { return Ok(Vec::new()) };
-    let bytes = storage.read(last).map_err(|error| io_error("reading", storage, last, &error))?;
-    let Some(header) = header(&bytes) else { return Ok(names.to_vec()) };
-    let wanted = |name: &&String| {
-        *name == last
-            || header.processes.values().any(|place| (place.from.as_str()..=place.last.as_str()).contains(&name.as_str()))
-    };
-    Ok(names.iter().filter(wanted).cloned().collect())
+/// From which of a process's checkpoints it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    Newest,
+    /// The one before, for when the newest is damaged.
+    Older,
 }
 
-fn header(bytes: &[u8]) -> Option<Header> {
-    let first = bytes.split(|byte| *byte == b'\n').next()?;
-    match line::read(first) {
-        Ok(Line::Header(header)) => Some(header),
-        _ => None,
+/// What is read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The segments, in order.
+    pub segments: Vec<String>,
+    /// In which of them each process's recovery begins. One that is not in it is read from the start.
+    pub starts: BTreeMap<String, String>,
+    /// Those of the segments before which one is missing, or not read.
+    pub after_a_gap: BTreeSet<String>,
+    pub extent: Extent,
+    /// The log's oldest segment.
+    pub oldest: Option<String>,
+}
+
+impl Plan {
+    /// All of `names`, where everything is asked for or the last segment does not say what is needed.
+    pub fn new(storage: &dyn Storage, names: &[String], extent: Extent, generation: Generation) -> Result<Self, Gone> {
+        let everything = || Self::of(names, names.to_vec(), BTreeMap::new(), extent);
+        let (Extent::Needed, Some(last)) = (extent, names.last()) else { return Ok(everything()) };
+        let Some(header) = header(storage, last)? else { return Ok(everything()) };
+        let wanted = |name: &&String| {
+            let range = |place: &line::Place| place.start(generation).to_owned()..=place.last.clone();
+            *name == last || header.processes.values().any(|place| range(place).contains(*name))
+        };
+        let segments = names.iter().filter(wanted).cloned().collect();
+        let start = |(process, place): (&String, &line::Place)| (process.clone(), place.start(generation).to_owned());
+        Ok(Self::of(names, segments, header.processes.iter().map(start).collect(), extent))
     }
+
+    fn of(names: &[String], segments: Vec<String>, starts: BTreeMap<String, String>, extent: Extent) -> Self {
+        let read_before = |name: &&String| names.windows(2).any(|pair| pair[1] == **name && segments.contains(&pair[0]));
+        let after_a_gap = segments.iter().filter(|name| !read_before(name)).cloned().collect();
+        Self { segments, starts, after_a_gap, extent, oldest: names.first().cloned() }
+    }
+}
+
+impl line::Place {
+    fn start(&self, generation: Generation) -> &str {
+        match generation {
+            Generation::Newest => &self.from,
+            Generation::Older => &self.before,
+        }
+    }
+}
+
+/// What the segment `name` says of the processes at its start, if that can be read.
+fn header(storage: &dyn Storage, name: &str) -> Result<Option<Header>, Gone> {
+    let bytes = storage.read(name).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Gone::Vanished,
+        _ => Gone::Failed(io_error("reading", storage, name, &error)),
+    })?;
+    Ok(line::header(&bytes))
 }

@@ -2,94 +2,126 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::batch::Batch;
+use super::plan::Plan;
 use super::{Extent, Recovery, TornTail};
-use crate::log::line::{self, Commit, GENESIS, Header, Line, Place, Unreadable};
+use crate::log::hash::Hash;
+use crate::log::line::{self, Commit, Header, Line, Place, Unreadable};
+use crate::log::scan::Scanned;
 use crate::{Entry, Record};
 
-pub struct Reader {
-    extent: Extent,
+pub struct Reader<'a> {
+    plan: &'a Plan,
     recovery: Recovery,
     places: BTreeMap<String, Place>,
     batch: Batch,
+    /// A batch that is not what its commit line says, as long as no other one follows it.
+    garbled: Option<(Batch, Commit)>,
     segment: String,
     /// The segment before this one was not read: what it held is known from this one's header.
     skipped: bool,
+    /// Processes whose records from here on continue nothing that is known.
+    broken: BTreeSet<String>,
 }
 
-/// The lines since the last commit.
-#[derive(Default)]
-struct Batch {
-    start: Option<(String, u64)>,
-    bytes: u64,
-    sum: u32,
-    lines: Vec<(Vec<u8>, Result<Line, Unreadable>)>,
-}
-
-impl Reader {
-    pub fn new(extent: Extent) -> Self {
-        let (recovery, batch) = (Recovery::default(), Batch::default());
-        Self { extent, recovery, places: BTreeMap::new(), batch, segment: String::new(), skipped: false }
-    }
-
-    /// Goes past a segment that need not be read.
-    pub fn skip(&mut self) {
-        self.skipped = true;
+impl<'a> Reader<'a> {
+    pub fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            recovery: Recovery::default(),
+            places: BTreeMap::new(),
+            batch: Batch::default(),
+            garbled: None,
+            segment: String::new(),
+            skipped: false,
+            broken: BTreeSet::new(),
+        }
     }
 
     /// Reads a segment. The error is a line, from 1, that this version does not understand: whatever
     /// it says, going on without it would be a guess.
-    pub fn segment(&mut self, name: &str, bytes: &[u8]) -> Result<(), (u64, String)> {
+    pub fn segment(&mut self, name: &str, mut scanned: Scanned) -> Result<(), (u64, String)> {
+        self.skipped = self.plan.after_a_gap.contains(name);
         name.clone_into(&mut self.segment);
-        let mut offset = 0;
-        for (number, text) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
-            let start = offset;
-            offset += text.len() as u64;
-            let whole = text.ends_with(b"\n");
-            let text = text.strip_suffix(b"\n").unwrap_or(text);
-            if text.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            match if whole { line::read(text) } else { Err(Unreadable::Damaged) } {
-                Err(Unreadable::Unknown(what)) => return Err((number, what)),
-                Ok(Line::Commit(commit)) => self.commit(&commit),
+        let lines = std::mem::take(&mut scanned.lines);
+        let mut lines = lines.into_iter().peekable();
+        while let Some(line) = lines.next() {
+            match line.line {
+                Err(Unreadable::Unknown(what)) => return Err((line.number, what)),
+                Ok(Line::Commit(commit)) => self.commit(commit, line.after_blank),
                 Ok(Line::Header(header)) => self.header(header),
-                line => self.batch.add(name, start, text, line),
+                _ => {
+                    let at_hole = line.after_blank || lines.peek().is_some_and(|next| next.after_blank);
+                    self.batch.add(name, &scanned, line, at_hole);
+                }
             }
         }
-        self.skipped = false;
         Ok(())
     }
 
     /// What a segment says of the processes at its start: taken over where the segments before were
     /// not read, checked where they were.
     fn header(&mut self, header: Header) {
+        self.judge_garbled();
         if self.skipped {
             self.recovery.last_seq = header.first.saturating_sub(1);
         }
         for (process, place) in header.processes {
-            match self.places.get(&process) {
-                Some(known) if known.hash == place.hash => {}
-                // Nothing of it was read so far, or not all: from here on it is.
-                _ if self.skipped => drop(self.places.insert(process, place)),
-                _ => self.damage(&process, format!("records before {} are damaged or missing", header.first)),
+            let begins_here = self.plan.starts.get(&process) == Some(&self.segment);
+            if begins_here || (self.skipped && self.is_wanted(&process)) {
+                self.begin_at(&process, place);
+            } else if self.is_wanted(&process) && self.places.get(&process).is_none_or(|known| known.hash != place.hash) {
+                self.damage(&process, format!("records before {} are damaged or missing", header.first));
             }
         }
     }
 
-    fn commit(&mut self, commit: &Commit) {
+    /// Takes a process's place over from a header.
+    fn begin_at(&mut self, process: &str, place: Place) {
+        if self.places.get(process).is_some_and(|known| known.hash == place.hash) {
+            return;
+        }
+        self.broken.remove(process);
+        self.recovery.processes.remove(process);
+        if self.plan.extent == Extent::Needed && self.is_too_old(&place) {
+            self.damage(process, format!("its records before segment {} are gone", self.segment));
+        }
+        self.places.insert(process.to_owned(), place);
+    }
+
+    /// The records with which the process began, or its checkpoint, are in a segment that is gone.
+    fn is_too_old(&self, place: &Place) -> bool {
+        self.plan.oldest.as_ref().is_some_and(|oldest| place.from < *oldest)
+    }
+
+    fn commit(&mut self, commit: Commit, after_blank: bool) {
+        self.judge_garbled();
         let batch = std::mem::take(&mut self.batch);
-        let garbled = batch.sum != commit.sum;
-        let first = batch.lines.first().and_then(|(_, line)| match line {
-            Ok(Line::Record { record, .. }) => Some(record.seq),
-            _ => None,
-        });
-        for (text, line) in batch.lines {
-            if let Ok(Line::Record { record, hash }) = line {
-                self.take(&text, *record, &hash);
+        if !batch.fits(&commit) && batch.has_only_holes(after_blank) {
+            self.garbled = Some((batch, commit));
+        } else {
+            self.take_batch(batch, &commit);
+        }
+    }
+
+    /// A batch that is followed by another was synced, so what is wrong with it is damage.
+    fn judge_garbled(&mut self) {
+        if let Some((batch, commit)) = self.garbled.take() {
+            self.take_batch(batch, &commit);
+        }
+    }
+
+    fn take_batch(&mut self, batch: Batch, commit: &Commit) {
+        let (garbled, begins) = (!batch.fits(commit), batch.begins(commit));
+        let vouched = commit.restates.as_ref().is_some_and(|process| self.restated(process, commit, garbled));
+        for waiting in batch.lines {
+            if let Ok(Line::Record { record, hash }) = waiting.line {
+                let linked = vouched || self.continues(&waiting.text, waiting.link, &record, hash);
+                self.take(linked, *record, hash);
             }
         }
         for (process, head) in &commit.heads {
-            if self.places.get(process).is_none_or(|known| known.hash != *head) {
+            if self.is_wanted(process) && self.places.get(process).is_none_or(|known| known.hash != *head) {
                 self.damage(process, format!("records up to {} are damaged or missing", commit.last));
             }
         }
@@ -99,7 +131,7 @@ impl Reader {
             self.damage_all("records were lost together with the lines that name their processes");
         }
         // Lines that each fit, in a batch that does not: something was put between them.
-        if garbled && first == Some(commit.first) && !commit.heads.keys().any(|process| self.is_damaged(process)) {
+        if garbled && begins && commit.restates.is_none() && !commit.heads.keys().any(|process| self.is_damaged(process)) {
             for process in commit.heads.keys() {
                 self.damage(process, format!("the batch up to {} is not what was written", commit.last));
             }
@@ -107,27 +139,72 @@ impl Reader {
         self.recovery.last_seq = self.recovery.last_seq.max(commit.last);
     }
 
-    /// Takes a record whose own checksum fits, if it continues its process's chain.
-    fn take(&mut self, text: &[u8], record: Record, hash: &str) {
-        if self.is_damaged(&record.process) {
+    /// The batch is one record that says again what its process is. Where it is whole, nothing before
+    /// it is needed, and its commit vouches for it; where it is not, nothing is lost with it.
+    fn restated(&mut self, process: &str, commit: &Commit, garbled: bool) -> bool {
+        let Some(head) = commit.heads.get(process).filter(|_| self.is_wanted(process)) else { return false };
+        if garbled {
+            let Some(place) = self.places.get_mut(process).filter(|_| !self.broken.contains(process)) else { return false };
+            (place.n, place.hash) = (place.n + 1, *head);
+            place.last.clone_from(&self.segment);
+            let what = format!("record {}, which says again what is known without it, is damaged", commit.last);
+            self.recovery.mended.insert(process.to_owned(), what);
+            return false;
+        }
+        let was_broken = self.broken.remove(process);
+        if was_broken && self.plan.extent == Extent::Needed {
+            self.recovery.damaged.remove(process);
+            let what = format!("records before {} are damaged, and none of them is needed", commit.last);
+            self.recovery.mended.insert(process.to_owned(), what);
+        }
+        was_broken
+    }
+
+    /// Whether a record whose own checksum fits continues its process's chain.
+    fn continues(&self, text: &[u8], link: Option<(Hash, bool)>, record: &Record, hash: Hash) -> bool {
+        let place = self.places.get(&record.process);
+        let (n, previous) = place.map_or((0, Hash::GENESIS), |place| (place.n, place.hash));
+        let linked = match link {
+            Some((before, linked)) => linked && before == previous,
+            None => line::expected_hash(text, previous) == Some(hash),
+        };
+        linked && record.n == n + 1
+    }
+
+    fn take(&mut self, linked: bool, record: Record, hash: Hash) {
+        if self.broken.contains(&record.process) || !self.is_wanted(&record.process) {
             return;
         }
-        let place = self.places.get(&record.process);
-        let (n, previous) = place.map_or((0, GENESIS), |place| (place.n, place.hash.as_str()));
-        if record.n != n + 1 || line::expected_hash(text, previous).as_deref() != Some(hash) {
+        if !linked {
             let what = format!("record {} does not continue the chain", record.seq);
             self.damage(&record.process.clone(), what);
             return;
         }
-        let checkpoint = matches!(record.entry, Entry::Checkpoint { .. });
-        let from = place.filter(|_| !checkpoint).map_or(&self.segment, |place| &place.from).clone();
-        let place = Place { n: record.n, hash: hash.to_owned(), from, last: self.segment.clone() };
+        let place = self.places.get(&record.process);
+        let place = Place::after(place, record.n, hash, &self.segment, record.entry.restates());
         self.places.insert(record.process.clone(), place);
+        self.keep(record);
+    }
+
+    fn keep(&mut self, record: Record) {
+        let needed = self.plan.extent == Extent::Needed;
         let records = self.recovery.processes.entry(record.process.clone()).or_default();
-        if checkpoint && self.extent == Extent::Needed {
-            records.clear();
+        match record.entry {
+            Entry::Carried { records: carried } if needed => *records = carried,
+            // Of what was carried on, the part that is not there any more in its first place.
+            Entry::Carried { records: mut carried } => {
+                let first = records.first().map_or(u64::MAX, |first| first.n);
+                carried.retain(|record| record.n < first);
+                records.splice(0..0, carried);
+            }
+            Entry::Checkpoint { .. } if needed => *records = vec![record],
+            _ => records.push(record),
         }
-        records.push(record);
+    }
+
+    /// The process's records in this segment count.
+    fn is_wanted(&self, process: &str) -> bool {
+        self.plan.starts.get(process).is_none_or(|start| *start <= self.segment)
     }
 
     fn is_damaged(&self, process: &str) -> bool {
@@ -135,39 +212,43 @@ impl Reader {
     }
 
     fn damage(&mut self, process: &str, what: String) {
+        self.broken.insert(process.to_owned());
         self.recovery.damaged.entry(process.to_owned()).or_insert(what);
     }
 
     fn damage_all(&mut self, what: &str) {
-        let all: BTreeSet<String> = self.places.keys().cloned().collect();
+        let all: BTreeSet<String> = self.places.keys().filter(|process| self.is_wanted(process)).cloned().collect();
         for process in all {
             self.damage(&process, what.to_owned());
         }
     }
 
     pub fn finish(mut self) -> (Recovery, BTreeMap<String, Place>) {
-        let batch = self.batch;
-        if let Some((segment, offset)) = batch.start {
-            let readable = batch.lines.iter().filter(|(_, line)| line.is_ok()).count();
-            self.recovery.torn = Some(TornTail { segment, offset, bytes: batch.bytes, readable });
-        }
-        if self.extent == Extent::Needed {
-            // What was read before a process's checkpoint, in a segment that another one needed, is not whole.
-            for records in self.recovery.processes.values_mut() {
-                if records.first().is_some_and(|first| first.n > 1 && !matches!(first.entry, Entry::Checkpoint { .. })) {
-                    records.clear();
-                }
-            }
+        self.recovery.torn = self.torn();
+        if self.plan.extent == Extent::Needed {
+            self.miss_checkpoints();
         }
         (self.recovery, self.places)
     }
-}
 
-impl Batch {
-    fn add(&mut self, segment: &str, offset: u64, text: &[u8], line: Result<Line, Unreadable>) {
-        self.start.get_or_insert_with(|| (segment.to_owned(), offset));
-        self.bytes += text.len() as u64 + 1;
-        self.sum = crc32c::crc32c_append(crc32c::crc32c_append(self.sum, text), b"\n");
-        self.lines.push((text.to_vec(), line));
+    /// What follows the last commit; or the last batch itself, where parts of it were never written.
+    fn torn(&mut self) -> Option<TornTail> {
+        if !self.batch.lines.is_empty() {
+            // The next batch was begun, so this one was synced.
+            self.judge_garbled();
+        }
+        let garbled = self.garbled.take().and_then(|(batch, commit)| batch.torn(Some(commit.heads.into_keys().collect())));
+        garbled.or_else(|| std::mem::take(&mut self.batch).torn(None))
+    }
+
+    /// Records that begin in the middle are only whole if a checkpoint stands before them.
+    fn miss_checkpoints(&mut self) {
+        let from_the_middle = |record: &Record| record.n > 1 && !matches!(record.entry, Entry::Checkpoint { .. });
+        let all = self.recovery.processes.iter();
+        let missing = all.filter(|(_, records)| records.first().is_some_and(from_the_middle));
+        for process in missing.map(|(process, _)| process.clone()).collect::<Vec<_>>() {
+            self.damage(&process, "the checkpoint from which it would go on is missing".to_owned());
+            self.recovery.processes.remove(&process);
+        }
     }
 }

@@ -1,15 +1,20 @@
 //! What a process is, as the fold of its records. Recovery and live operation use this one function.
 
-use std::collections::{BTreeMap, VecDeque};
+mod events;
+mod runs;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
-use flyball_core_agent::{Change, Directive, RunId, StepId, ToolReply, TriggerEvent};
+use flyball_core_agent::{Change, Directive, RunId, TriggerEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dedup::Dedup;
-use crate::tape::Tape;
-use crate::{Decision, Entry, LifecycleState, Record};
+use crate::{Entry, LifecycleState, Record};
+
+pub use events::{DeadLetter, EventCounts, MAX_DEAD_LETTERS, TriggerFold};
+pub use runs::OpenRun;
 
 /// The state of one process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +35,14 @@ pub struct ProcessFold {
     pub open_events: BTreeMap<u64, TriggerEvent>,
     /// Runs that began and have no end yet.
     pub open_runs: BTreeMap<RunId, OpenRun>,
+    /// What became of all events so far.
+    pub events: EventCounts,
+    /// Events whose runs failed for good, oldest first, until someone sees to them.
+    pub dead_letters: VecDeque<DeadLetter>,
+    /// Where each trigger stands, by its id.
+    pub triggers: BTreeMap<String, TriggerFold>,
+    /// Open events whose runs may have lost a step with a torn end of the journal.
+    pub doubtful: BTreeSet<String>,
     /// The last writes of each key of the agent's state, oldest first.
     pub state_history: BTreeMap<String, VecDeque<Change>>,
     /// The last exchanges, oldest first.
@@ -38,6 +51,8 @@ pub struct ProcessFold {
     pub entries: u64,
     checkpoint_at: u64,
     dedup: Dedup,
+    /// How often an open event was taken from the dead letters.
+    redeliveries: BTreeMap<String, u32>,
 }
 
 /// A process starts no new run.
@@ -47,19 +62,6 @@ pub struct Pause {
     pub why: String,
     /// When it ends by itself.
     pub until: Option<DateTime<Utc>>,
-}
-
-/// A run without an end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OpenRun {
-    /// The event it handles.
-    pub event_id: String,
-    /// How often it was begun.
-    pub attempt: u32,
-    /// What it waits for, if it is held.
-    pub held: Option<String>,
-    /// Its steps so far.
-    pub tape: Tape,
 }
 
 /// An event and what the agent said to it.
@@ -123,20 +125,24 @@ impl ProcessFold {
                 }
                 self.move_to(*to_state, reason);
             }
-            Entry::TriggerEvent { event } => self.take_in(seq, event),
+            Entry::TriggerEvent { event, cursor } => self.take_in(seq, event, cursor),
+            Entry::TriggerMoved { trigger_id, cursor, skipped, why } => self.trigger(trigger_id).moved(cursor, *skipped, why),
+            Entry::Expired { event_id, .. } => self.expire(event_id),
+            Entry::Redelivered { event_id, .. } => self.redeliver(seq, event_id),
+            Entry::Dismissed { event_id, .. } => self.dismiss(event_id),
+            Entry::TailLost { events, .. } => self.doubt(events),
             Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, *attempt),
             Entry::ModelReply { run, step, reply } => self.tape(run, |tape| tape.set_reply(step, reply)),
-            Entry::ToolCall { run, step, attempt, effect, .. } => self.tape(run, |tape| tape.set_intent(step, *attempt, *effect)),
-            Entry::ToolResult { run, step, reply, .. } => self.tape(run, |tape| tape.set_result(step, reply)),
-            Entry::InvocationHeld { run, why } => {
-                if let Some(open) = self.open_runs.get_mut(run) {
-                    open.held = Some(why.clone());
-                }
+            Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
+                self.tape(run, |tape| tape.set_intent(step, *attempt, *effect, tool, args));
             }
+            Entry::ToolResult { run, step, reply, .. } => self.tape(run, |tape| tape.set_result(step, reply)),
+            Entry::InvocationHeld { run, why } => self.hold(run, why),
             Entry::Settled { run, event_id, step, decision, .. } => self.settle(run, event_id, step, decision),
             Entry::InvocationResult { run, event_id, outcome, changes } => {
                 self.write(changes);
                 if let Some(event) = self.end(run, event_id) {
+                    self.events.completed += 1;
                     self.remember(Exchange { event, run: run.clone(), reply: outcome.reply.clone(), at });
                 }
                 self.invocation_count += 1;
@@ -145,19 +151,18 @@ impl ProcessFold {
                     self.pause = Some(Pause { why: why.clone(), until: *until });
                 }
             }
-            Entry::Error { run, event_id, last, .. } => {
-                if *last {
-                    self.end(run, event_id);
-                    self.invocation_count += 1;
-                    self.consecutive_failures += 1;
-                }
+            Entry::Error { run, event_id, error, last: true, .. } => {
+                self.bury(run, event_id, error, at);
+                self.invocation_count += 1;
+                self.consecutive_failures += 1;
             }
+            Entry::Error { run, retry_at, last: false, .. } => self.fail(run, *retry_at),
             Entry::ContextUpdate { changes } => self.write(changes),
             Entry::Checkpoint { fold, .. } => {
                 let entries = self.entries.max(fold.entries + 1);
                 *self = Self { entries, checkpoint_at: entries, ..(**fold).clone() };
             }
-            Entry::Note { .. } | Entry::Recovered { .. } => {}
+            Entry::Note { .. } | Entry::Carried { .. } | Entry::Recovered { .. } => {}
         }
     }
 
@@ -172,12 +177,9 @@ impl ProcessFold {
             LifecycleState::Awaiting | LifecycleState::Stopped => self.pause = None,
             _ => {}
         }
-    }
-
-    fn take_in(&mut self, seq: u64, event: &TriggerEvent) {
-        self.open_events.insert(seq, event.clone());
-        // The trigger's own time: the same live and in recovery, whatever clock the log has.
-        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, event.timestamp);
+        if to.is_over() || to == LifecycleState::Stopping {
+            self.excuse_runs();
+        }
     }
 
     fn write(&mut self, changes: &[Change]) {
@@ -188,42 +190,6 @@ impl ProcessFold {
                 writes.pop_front();
             }
         }
-    }
-
-    fn begin(&mut self, run: &RunId, event_id: &str, attempt: u32) {
-        let open = self.open_runs.entry(run.clone()).or_insert_with(|| OpenRun {
-            event_id: event_id.to_owned(),
-            attempt,
-            held: None,
-            tape: Tape::default(),
-        });
-        open.attempt = attempt;
-        open.held = None;
-    }
-
-    fn settle(&mut self, run: &RunId, event_id: &str, step: &StepId, decision: &Decision) {
-        let Some(open) = self.open_runs.get_mut(run) else { return };
-        open.held = None;
-        match decision {
-            Decision::Happened { result } => open.tape.set_result(step, &ToolReply::ok(result)),
-            Decision::DidNotHappen | Decision::Retry => open.tape.clear_doubt(step),
-            Decision::Abort => {
-                self.end(run, event_id);
-                self.invocation_count += 1;
-            }
-        }
-    }
-
-    fn tape(&mut self, run: &RunId, record: impl FnOnce(&Tape)) {
-        if let Some(open) = self.open_runs.get(run) {
-            record(&open.tape);
-        }
-    }
-
-    fn end(&mut self, run: &RunId, event_id: &str) -> Option<TriggerEvent> {
-        self.open_runs.remove(run);
-        let seq = self.open_events.iter().find(|(_, event)| event.event_id == event_id).map(|(seq, _)| *seq)?;
-        self.open_events.remove(&seq)
     }
 
     fn remember(&mut self, exchange: Exchange) {

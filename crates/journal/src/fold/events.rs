@@ -1,0 +1,151 @@
+//! What becomes of events: every one that is taken in ends in one of four ways, or waits.
+
+use chrono::{DateTime, Utc};
+use flyball_core_agent::{RunId, TriggerEvent};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ProcessFold;
+
+/// What became of all events of a process so far. `accepted` is the sum of the others and of those that
+/// are open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventCounts {
+    /// Taken in.
+    pub accepted: u64,
+    /// Handled to the end.
+    pub completed: u64,
+    /// Failed for good, and not seen to by anyone.
+    pub dead_lettered: u64,
+    /// Given up by an operator.
+    pub cancelled: u64,
+    /// Waited longer than they may.
+    pub expired: u64,
+}
+
+/// An event whose run failed for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The event.
+    pub event: TriggerEvent,
+    /// Its last run.
+    pub run: RunId,
+    /// Why it failed.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Where a trigger stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TriggerFold {
+    /// What it must find again at the next start.
+    pub cursor: Map<String, Value>,
+    /// How much it let pass.
+    pub skipped: u64,
+    /// Why, the last time.
+    pub last_skip: String,
+}
+
+/// Dead letters that are kept to be handled again; beyond that the oldest leave the list. They stay in
+/// the journal for as long as it goes back.
+pub const MAX_DEAD_LETTERS: usize = 1_000;
+
+impl EventCounts {
+    /// How many came to an end.
+    pub fn ended(&self) -> u64 {
+        self.completed + self.dead_lettered + self.cancelled + self.expired
+    }
+}
+
+impl TriggerFold {
+    pub(super) fn moved(&mut self, cursor: &Map<String, Value>, skipped: u64, why: &str) {
+        for (key, value) in cursor {
+            if value.is_null() {
+                self.cursor.remove(key);
+            } else {
+                self.cursor.insert(key.clone(), value.clone());
+            }
+        }
+        self.skipped += skipped;
+        if skipped > 0 {
+            why.clone_into(&mut self.last_skip);
+        }
+    }
+}
+
+impl ProcessFold {
+    /// The open event with this id.
+    pub fn open_event(&self, event_id: &str) -> Option<&TriggerEvent> {
+        self.open_events.values().find(|event| event.event_id == event_id)
+    }
+
+    /// How often this open event was taken from the dead letters.
+    pub fn redeliveries(&self, event_id: &str) -> u32 {
+        self.redeliveries.get(event_id).copied().unwrap_or(0)
+    }
+
+    pub(super) fn trigger(&mut self, trigger_id: &str) -> &mut TriggerFold {
+        self.triggers.entry(trigger_id.to_owned()).or_default()
+    }
+
+    pub(super) fn take_in(&mut self, seq: u64, event: &TriggerEvent, cursor: &Map<String, Value>) {
+        self.events.accepted += 1;
+        self.open_events.insert(seq, event.clone());
+        // The trigger's own time: the same live and in recovery, whatever clock the log has.
+        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, event.timestamp);
+        if !cursor.is_empty() {
+            self.trigger(&event.trigger_id).moved(cursor, 0, "");
+        }
+    }
+
+    /// The event is open no more.
+    pub(super) fn close_event(&mut self, event_id: &str) -> Option<TriggerEvent> {
+        let seq = self.open_events.iter().find(|(_, event)| event.event_id == event_id).map(|(seq, _)| *seq)?;
+        self.doubtful.remove(event_id);
+        self.redeliveries.remove(event_id);
+        self.open_events.remove(&seq)
+    }
+
+    pub(super) fn bury(&mut self, run: &RunId, event_id: &str, reason: &str, at: DateTime<Utc>) {
+        if let Some(event) = self.end(run, event_id) {
+            self.events.dead_lettered += 1;
+            self.dead_letters.push_back(DeadLetter { event, run: run.clone(), reason: reason.to_owned(), at });
+            if self.dead_letters.len() > MAX_DEAD_LETTERS {
+                self.dead_letters.pop_front();
+            }
+        }
+    }
+
+    pub(super) fn expire(&mut self, event_id: &str) {
+        if self.close_event(event_id).is_some() {
+            self.events.expired += 1;
+        }
+    }
+
+    pub(super) fn redeliver(&mut self, seq: u64, event_id: &str) {
+        if let Some(letter) = self.take_dead(event_id) {
+            *self.redeliveries.entry(event_id.to_owned()).or_default() += 1;
+            self.open_events.insert(seq, letter.event);
+        }
+    }
+
+    pub(super) fn dismiss(&mut self, event_id: &str) {
+        if self.take_dead(event_id).is_some() {
+            self.events.cancelled += 1;
+        }
+    }
+
+    fn take_dead(&mut self, event_id: &str) -> Option<DeadLetter> {
+        let place = self.dead_letters.iter().position(|letter| letter.event.event_id == event_id)?;
+        self.events.dead_lettered -= 1;
+        self.dead_letters.remove(place)
+    }
+
+    pub(super) fn doubt(&mut self, events: &[String]) {
+        let open: Vec<String> = events.iter().filter(|id| self.open_event(id).is_some()).cloned().collect();
+        self.doubtful.extend(open);
+    }
+}

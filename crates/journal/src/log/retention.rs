@@ -1,0 +1,156 @@
+//! How much of the past is kept: the oldest segments are dropped whole, once nobody needs them to go on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::batch::Request;
+use super::line::{self, Place};
+use super::recover::{self, Extent, io_error};
+use super::writer::Work;
+use super::{Log, closed};
+use crate::{Entry, Error, Record};
+
+/// What is kept of the past. What is needed to go on is kept in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// So many bytes of segments; without, all of them.
+    pub max_bytes: Option<u64>,
+    /// What is younger than this; without, however old it is.
+    pub max_age: Option<Duration>,
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Compacted {
+    /// The segments that were dropped, oldest first.
+    pub dropped: Vec<String>,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// The processes whose records were carried on, because nothing else had happened to them for long.
+    pub carried: Vec<String>,
+    /// The processes that still need what would else have been dropped. They are busy, and will have
+    /// written a checkpoint next time; or their records are damaged.
+    pub kept_for: Vec<String>,
+}
+
+impl Default for Retention {
+    /// Four GiB, of any age: enough to look back for weeks, and not enough to fill a disk.
+    fn default() -> Self {
+        Self { max_bytes: Some(4 << 30), max_age: None }
+    }
+}
+
+/// A segment that need not be kept.
+struct Segment {
+    name: String,
+    bytes: u64,
+}
+
+impl Retention {
+    /// Whether the oldest segment need not be kept: nothing in it is younger than `until`, and it and
+    /// all after it have `bytes`.
+    fn lets_go(&self, bytes: u64, until: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let too_old = self.max_age.is_some_and(|age| (now - until).to_std().is_ok_and(|old| old > age));
+        too_old || self.max_bytes.is_some_and(|max| bytes > max)
+    }
+}
+
+impl Log {
+    /// Drops what `retention` does not keep, oldest first, as far as no process needs it to go on. Where
+    /// an idle process does, its records are first written once more at the log's end.
+    ///
+    /// Blocks while it reads and writes. A crash meanwhile leaves some of the segments there.
+    pub fn compact(&self, retention: &Retention, now: DateTime<Utc>) -> Result<Compacted, Error> {
+        let mut done = Compacted::default();
+        let segments = self.droppable(retention, now)?;
+        let Some(last) = segments.last().map(|segment| segment.name.clone()) else { return Ok(done) };
+        // Two generations stand after what is dropped, so an idle process is carried on twice.
+        for _ in 0..2 {
+            let (places, _) = self.places()?;
+            for process in needing(&places, &last) {
+                if self.carry(&process, places[&process].n)? && !done.carried.contains(&process) {
+                    done.carried.push(process);
+                }
+            }
+        }
+        let (places, _) = self.places()?;
+        let oldest_needed = places.values().map(|place| place.before.clone()).min();
+        for segment in segments {
+            if oldest_needed.as_ref().is_some_and(|needed| segment.name >= *needed) {
+                done.kept_for = needing(&places, &last);
+                break;
+            }
+            // One after the other, each for good: after a crash there is no gap.
+            let removed = crate::storage::remove(&*self.storage, &segment.name);
+            removed.map_err(|error| io_error("removing", &*self.storage, &segment.name, &error))?;
+            done.bytes += segment.bytes;
+            done.dropped.push(segment.name);
+        }
+        Ok(done)
+    }
+
+    /// The segments that `retention` does not keep; never the one that is being written.
+    fn droppable(&self, retention: &Retention, now: DateTime<Utc>) -> Result<Vec<Segment>, Error> {
+        let failed = |name: &str, error: std::io::Error| io_error("reading", &*self.storage, name, &error);
+        let names = self.storage.list().map_err(|error| failed("", error))?;
+        let size = |name: &String| self.storage.len(name).map_err(|error| failed(name, error));
+        let sizes = names.iter().map(size).collect::<Result<Vec<u64>, Error>>()?;
+        let mut left: u64 = sizes.iter().sum();
+        let mut segments = Vec::new();
+        for (pair, bytes) in names.windows(2).zip(sizes) {
+            let [name, next] = pair else { break };
+            let next = self.storage.read(next).map_err(|error| failed(next, error))?;
+            // Without a header nothing says how old it is; it is kept, and all after it.
+            let Some(header) = line::header(&next) else { break };
+            if !retention.lets_go(left, header.at, now) {
+                break;
+            }
+            left -= bytes;
+            segments.push(Segment { name: name.clone(), bytes });
+        }
+        Ok(segments)
+    }
+
+    /// Writes what `process`, whose last record is its `n`-th, is made of once more. `false` if it
+    /// moved on meanwhile, and so is not idle, or if it is damaged.
+    fn carry(&self, process: &str, n: u64) -> Result<bool, Error> {
+        let (mut recovery, _) = recover::read(&*self.storage, Extent::Needed)?;
+        if recovery.damaged.contains_key(process) {
+            return Ok(false);
+        }
+        let records: Vec<Record> = recovery.processes.remove(process).unwrap_or_default();
+        let (done, told) = oneshot::channel();
+        let request =
+            Request { process: process.into(), entries: vec![Entry::Carried { records }], done: Some(done), only_after: Some(n) };
+        self.send(Work::Append(request))?;
+        match wait(told)? {
+            Ok(_) => Ok(true),
+            Err(Error::MovedOn) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn places(&self) -> Result<(BTreeMap<String, Place>, String), Error> {
+        let (ask, told) = oneshot::channel();
+        self.send(Work::Places(ask))?;
+        wait(told)
+    }
+}
+
+/// Waits for an answer of the writer. A thread of a tokio runtime may do so too; its budget for polls
+/// would else keep it waiting for ever.
+fn wait<T>(told: oneshot::Receiver<T>) -> Result<T, Error> {
+    futures::executor::block_on(tokio::task::unconstrained(told)).map_err(|_| closed())
+}
+
+/// The processes that need a segment up to `last`.
+fn needing(places: &BTreeMap<String, Place>, last: &str) -> Vec<String> {
+    places.iter().filter(|(_, place)| place.before.as_str() <= last).map(|(process, _)| process.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;
