@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flyball_core_agent::TriggerEvent;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{Error, Handled, NotTaken, Sink};
+use crate::{Error, Handled, NotTaken, Refusal, Sink};
 
 /// Events of one trigger that wait for its process at the same time. Further ones are refused, and
 /// whoever emitted them is told.
@@ -52,9 +52,11 @@ impl Entrance {
         let refused = |why: String| NotTaken(format!("{}: {why}", event.trigger_id));
         let sink = self.sink.clone().wait_for(Option::is_some).await.map(|sink| sink.clone());
         match sink {
-            Ok(Some(sink)) => {
-                sink.offer(event.clone()).await.map(|_| Handled::Taken).map_err(|refusal| refused(refusal.to_string()))
-            }
+            Ok(Some(sink)) => match sink.offer(event.clone()).await {
+                Ok(_) => Ok(Handled::Taken),
+                Err(Refusal::Filtered { .. }) => Ok(Handled::Ignored),
+                Err(refusal) => Err(refused(refusal.to_string())),
+            },
             Ok(None) | Err(_) => Err(refused("the trigger has ended".to_owned())),
         }
     }

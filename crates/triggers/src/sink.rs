@@ -1,12 +1,18 @@
 //! Where a trigger's events go, and the answer it gets.
 
+use std::sync::Arc;
+
 use flyball_core_agent::TriggerEvent;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::Filter;
 
 /// Takes a trigger's events into a process. Clones feed the same process.
 #[derive(Debug, Clone)]
 pub struct Sink {
     offers: mpsc::Sender<Offer>,
+    /// All must want an event.
+    filters: Vec<Arc<Filter>>,
 }
 
 /// An event that waits for its yes or no.
@@ -42,6 +48,12 @@ pub enum Refusal {
     /// The event could not be made durable. Offer it again later.
     #[error("the event could not be made durable: {0}")]
     NotDurable(String),
+    /// The trigger's filter does not want the event. To offer it again is pointless.
+    #[error("{why}")]
+    Filtered {
+        /// That it does not match, or why that could not be told.
+        why: String,
+    },
 }
 
 impl Sink {
@@ -49,7 +61,16 @@ impl Sink {
     /// further ones wait at their trigger.
     pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<Offer>) {
         let (offers, taken) = mpsc::channel(capacity);
-        (Self { offers }, taken)
+        (Self { offers, filters: Vec::new() }, taken)
+    }
+
+    /// A sink to the same process which offers it only what `filter` wants, and what the filters of
+    /// this one want. The others are answered with [`Refusal::Filtered`].
+    #[must_use]
+    pub fn filtered(&self, filter: Arc<Filter>) -> Self {
+        let mut filtered = self.clone();
+        filtered.filters.push(filter);
+        filtered
     }
 
     /// Offers `event`, and returns once it is durable or refused.
@@ -57,9 +78,14 @@ impl Sink {
     /// Dropping the future leaves open whether the event was taken; offer it again under the same
     /// dedup key to be sure.
     pub async fn offer(&self, event: TriggerEvent) -> Result<Receipt, Refusal> {
+        for filter in &self.filters {
+            filter.admit(&event)?;
+        }
         let (answer, answered) = oneshot::channel();
         self.offers.send(Offer { event, answer }).await.map_err(|_| Refusal::Closed)?;
-        answered.await.map_err(|_| Refusal::Closed)?
+        let receipt = answered.await.map_err(|_| Refusal::Closed)??;
+        self.filters.iter().for_each(|filter| filter.taken());
+        Ok(receipt)
     }
 
     /// Returns when the process takes no more offers, for good.

@@ -1,8 +1,9 @@
 //! What every trigger is.
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
-use crate::{Error, Sink};
+use crate::{Error, FilterCounts, Sink};
 
 /// Watches for something and offers an event each time it happens.
 #[async_trait]
@@ -12,6 +13,11 @@ pub trait Trigger: Send {
 
     /// `cron`, `webhook`, `file_watch`, `event`, `message`.
     fn kind(&self) -> &'static str;
+
+    /// What its filter has done so far, and each change of that; `None` where it has no filter.
+    fn filter_counts(&self) -> Option<watch::Receiver<FilterCounts>> {
+        None
+    }
 
     /// Takes hold of what the trigger needs: its port, its watch, its subscription. From here on
     /// nothing that happens is missed, and after an `Ok` nothing that could have been checked is wrong.

@@ -120,6 +120,8 @@ impl Door {
                 answer(StatusCode::OK, &json!({"status": "accepted", "event_id": receipt.event_id, "duplicate": true}))
             }
             Ok(Ok(receipt)) => answer(StatusCode::ACCEPTED, &json!({"status": "accepted", "event_id": receipt.event_id})),
+            // Why is the operator's business, and not the sender's.
+            Ok(Err(Refusal::Filtered { .. })) => answer(StatusCode::OK, &json!({"status": "ignored"})),
             Ok(Err(refusal @ Refusal::Full { .. })) => not_now(&refusal.to_string(), RETRY_SOON),
             Ok(Err(refusal @ Refusal::Closed)) => not_now(&refusal.to_string(), RETRY_LATER),
             Ok(Err(refusal @ Refusal::NotDurable(_))) => {

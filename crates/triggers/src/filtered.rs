@@ -1,0 +1,48 @@
+//! Any trigger, with a filter on its events.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::{Error, Filter, FilterCounts, Sink, Trigger};
+
+/// A trigger whose events pass through a [`Filter`] before the process is asked.
+///
+/// Its id is that of the trigger inside: with another filter it is the same trigger still, and knows
+/// what was taken before.
+pub struct Filtered {
+    inner: Box<dyn Trigger>,
+    filter: Arc<Filter>,
+}
+
+impl Filtered {
+    /// `inner`, with `filter` on it.
+    pub fn new(inner: Box<dyn Trigger>, filter: Filter) -> Self {
+        Self { inner, filter: Arc::new(filter) }
+    }
+}
+
+#[async_trait]
+impl Trigger for Filtered {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn filter_counts(&self) -> Option<watch::Receiver<FilterCounts>> {
+        Some(self.filter.counts())
+    }
+
+    async fn open(&mut self) -> Result<(), Error> {
+        self.inner.open().await
+    }
+
+    async fn run(self: Box<Self>, sink: Sink) -> Error {
+        let filtered = sink.filtered(self.filter);
+        self.inner.run(filtered).await
+    }
+}
