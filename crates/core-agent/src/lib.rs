@@ -23,7 +23,7 @@ pub mod testing;
 mod tls;
 
 pub use agent::{Agent, Directive, Invocation, Note, Outcome};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, NodeClock, SystemClock};
 pub use error::{CallError, Error, Failure, Sent};
 pub use event::{Cause, TriggerEvent};
 pub use layer::{Due, Layer, Stack};

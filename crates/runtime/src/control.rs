@@ -44,6 +44,9 @@ pub trait Control: Send + Sync {
     /// Says what became of a call in doubt. It is durable when this returns, and the run goes on.
     async fn resolve(&self, name: &str, settlement: Settlement) -> Result<(), ControlError>;
 
+    /// Handles a dead letter once more (`again`), or gives it up. Durable when this returns.
+    async fn see_to_dead_letter(&self, name: &str, event_id: &str, again: bool, note: &str) -> Result<(), ControlError>;
+
     /// Asks a layer of a process something that only the layer understands.
     async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError>;
 }

@@ -7,7 +7,7 @@ mod spec;
 mod status;
 
 pub use control::{Control, ControlError, Settlement};
-pub use process::AgentProcess;
+pub use process::{AgentProcess, StatusWatch};
 pub use runtime::{AgentRuntime, JournalHome, RuntimeParts};
-pub use spec::{Blueprint, Built, Cleanup, Past, ProcessSpec, Restart, RestartPolicy, StartCause};
+pub use spec::{Blueprint, Built, Cleanup, Delivery, Past, ProcessSpec, Restart, RestartPolicy, StartCause};
 pub use status::{ProcessStatus, RuntimeStatus, TriggerStatus};

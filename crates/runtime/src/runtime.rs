@@ -172,15 +172,17 @@ impl AgentRuntime {
         failed
     }
 
-    /// Stops every process, side by side, each within its drain time.
+    /// Stops every process, side by side, each within its drain time. Until the last one has stopped,
+    /// what one of them says to another is taken in, and handled when that one is started again.
     pub async fn stop_all(&self) {
         let processes = self.processes();
-        let stopped = processes.iter().map(AgentProcess::stop);
+        let stopped = processes.iter().map(AgentProcess::stop_and_listen);
         for (process, result) in processes.iter().zip(futures::future::join_all(stopped).await) {
             if let Err(error) = result {
                 tracing::error!(process = process.name(), %error, "the process did not stop in order");
             }
         }
+        futures::future::join_all(processes.iter().map(AgentProcess::stop_listening)).await;
     }
 
     /// Stops every process and closes its log.
@@ -234,6 +236,10 @@ impl Control for AgentRuntime {
 
     async fn resolve(&self, name: &str, settlement: Settlement) -> Result<(), ControlError> {
         self.get_process(name)?.resolve(settlement).await
+    }
+
+    async fn see_to_dead_letter(&self, name: &str, event_id: &str, again: bool, note: &str) -> Result<(), ControlError> {
+        self.get_process(name)?.see_to_dead_letter(event_id, again, note).await
     }
 
     async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use flyball_context::Context;
 use flyball_core_agent::{Agent, Layer};
 use flyball_journal::{Journal, ProcessFold, Record};
@@ -25,12 +26,52 @@ pub struct ProcessSpec {
     pub drain_timeout: Duration,
     /// How long one run may take.
     pub max_invocation_time: Option<Duration>,
+    /// What becomes of an event whose run fails, or that has to wait.
+    pub delivery: Delivery,
     /// How often it says that it is well, and looks whether it is idle or too old.
     pub heartbeat_interval: Duration,
     /// Without work for this long it is suspended, until the next event.
     pub idle_timeout: Option<Duration>,
     /// After this long it is drained and started anew.
     pub max_lifetime: Option<Duration>,
+}
+
+/// What becomes of an event whose run fails, or that has to wait.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Delivery {
+    /// How often a failed run is tried again, from its last recorded step, before its event is a dead letter.
+    pub max_retries: u32,
+    /// The wait before the first retry. It doubles.
+    pub retry_backoff: Duration,
+    /// The longest wait.
+    pub retry_backoff_max: Duration,
+    /// An event that waited longer than this for its first run is not handled any more.
+    pub max_age: Option<Duration>,
+    /// An event waits until every earlier one of its trigger has ended, even if that is held or tried again.
+    pub strict_order: bool,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            max_retries: 0,
+            retry_backoff: Duration::from_secs(2),
+            retry_backoff_max: Duration::from_secs(60),
+            max_age: None,
+            strict_order: false,
+        }
+    }
+}
+
+impl Delivery {
+    /// When a run that has failed `failures` times is tried again; `None` if it is not.
+    pub fn retry_at(&self, failures: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if failures > self.max_retries {
+            return None;
+        }
+        let wait = self.retry_backoff.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+        TimeDelta::from_std(wait.min(self.retry_backoff_max)).ok().and_then(|wait| now.checked_add_signed(wait))
+    }
 }
 
 /// When a process is started again by itself.
@@ -66,6 +107,7 @@ impl ProcessSpec {
             restart: Restart { policy: RestartPolicy::Never, max_restarts: 3, backoff: Duration::from_secs(1) },
             drain_timeout: Duration::from_secs(5),
             max_invocation_time: None,
+            delivery: Delivery::default(),
             heartbeat_interval: Duration::from_secs(10),
             idle_timeout: None,
             max_lifetime: None,

@@ -1,7 +1,7 @@
 //! What an operator sees.
 
 use chrono::{DateTime, Utc};
-use flyball_journal::LifecycleState;
+use flyball_journal::{EventCounts, LifecycleState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -41,6 +41,15 @@ pub struct ProcessStatus {
     pub last_heartbeat: Option<DateTime<Utc>>,
     /// Events taken in and not yet handled.
     pub pending_events: usize,
+    /// What became of all events: `accepted` are those with an end, and those that are open.
+    #[serde(default)]
+    pub events: EventCounts,
+    /// Events that have no end yet: `pending_events`, and those of runs that are on or held.
+    #[serde(default)]
+    pub open_events: usize,
+    /// The disk is full: no event is accepted.
+    #[serde(default)]
+    pub disk_full: bool,
     /// Runs that are on.
     pub active_runs: usize,
     /// Runs that wait for an answer, and for what.
@@ -60,6 +69,24 @@ pub struct TriggerStatus {
     pub kind: String,
     /// Events it brought since the process started.
     pub fired: u64,
+    /// Events that its filter did not let through, since then.
+    #[serde(default)]
+    pub filtered: u64,
+    /// When and why it last let one not through.
+    #[serde(default)]
+    pub last_filtered: Option<String>,
+    /// How much it let pass, ever: instants that were missed, or that came too early.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Why, the last time.
+    #[serde(default)]
+    pub last_skipped: Option<String>,
+    /// When it fires next, where that is known.
+    #[serde(default)]
+    pub next: Option<DateTime<Utc>>,
+    /// What an operator should know of it.
+    #[serde(default)]
+    pub remark: Option<String>,
     /// Why it ended, if it did.
     pub error: Option<String>,
 }

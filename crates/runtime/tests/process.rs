@@ -22,7 +22,7 @@ async fn an_event_is_durable_before_the_yes_and_handled_after_it() {
         bench
             .entries(&runtime)
             .iter()
-            .any(|entry| matches!(entry, Entry::TriggerEvent { event } if event.event_id == receipt.event_id))
+            .any(|entry| matches!(entry, Entry::TriggerEvent { event, .. } if event.event_id == receipt.event_id))
     );
     bench.until(&runtime, |status| status.invocation_count == 1).await;
     assert_eq!(runtime.process_status("p").await.expect("status").state, LifecycleState::Awaiting);

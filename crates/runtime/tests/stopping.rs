@@ -44,7 +44,7 @@ async fn a_process_that_outlives_its_runtime_stands_still_until_something_happen
     let mut shown = process.watch();
     let mut turns = 0;
     let watched = async {
-        while shown.changed().await.is_ok() {
+        while shown.changed().await {
             turns += 1;
         }
     };
@@ -71,7 +71,7 @@ impl Trigger for Tap {
         "tap"
     }
 
-    async fn open(&mut self) -> Result<(), flyball_triggers::Error> {
+    async fn open(&mut self, _cursor: &flyball_triggers::Cursor) -> Result<(), flyball_triggers::Error> {
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! The `cron` trigger: wakes an agent by the calendar.
 
+mod due;
 mod field;
 mod schedule;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
@@ -12,12 +14,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::retry::offer_patiently;
-use crate::{Error, Sink, Trigger, identity};
+use crate::{Cursor, Error, Moved, Overlap, Sink, Trigger, identity};
 
+pub use due::Missed;
+use due::{Due, Jitter, Lateness};
 pub use schedule::Cron;
 
 /// When a [`CronTrigger`] fires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CronConfig {
     /// Five fields (minute, hour, day of month, month, day of week), or six with the seconds last.
@@ -25,34 +29,85 @@ pub struct CronConfig {
     /// An IANA zone such as `Europe/Berlin`. UTC where nothing is said.
     #[serde(default)]
     pub cron_timezone: Option<String>,
-}
-
-impl CronConfig {
-    /// `cron_expression` in UTC.
-    pub fn new(cron_expression: &str) -> Self {
-        Self { cron_expression: cron_expression.to_owned(), cron_timezone: None }
-    }
+    /// What becomes of instants that passed while nobody could take them. No part of the trigger's
+    /// name, as what follows.
+    #[serde(default, skip_serializing)]
+    pub missed: Missed,
+    /// Of `missed: all`, so many are caught up with at most, the latest ones; 100 where nothing is said.
+    #[serde(default = "hundred", skip_serializing)]
+    pub missed_cap: u32,
+    /// What was missed longer ago than this, in seconds, is not caught up with; 0 is never too long.
+    #[serde(default, skip_serializing)]
+    pub missed_max_age: f64,
+    /// What becomes of an instant that comes while an earlier one is not handled yet; `skip` where
+    /// nothing is said.
+    #[serde(default = "skip", skip_serializing)]
+    pub overlap: Overlap,
+    /// Each firing is delayed by up to so many seconds, always by as many for one process and instant.
+    #[serde(default, skip_serializing)]
+    pub jitter: f64,
 }
 
 /// Fires at each instant of its schedule. Payload: `scheduled_time` (RFC 3339 with the zone's
 /// offset), `cron_expression`, `timezone`.
 ///
-/// The next instant is counted from the last one and not from when that was handled, so a slow
-/// process shifts nothing. Where several instants passed at once, because the clock jumped or the
-/// process did not take the event for long, the latest fires and the earlier ones are gone. The
-/// instant is the dedup key, and a clock that is set back makes no instant fire twice.
+/// Which instants were seen to is kept with the process, so none fires twice: not after a crash, and
+/// not when the clock is set back. The next one is counted from the last one and not from when that
+/// was handled, so a slow process shifts nothing. Those that passed while the process was down, the
+/// machine slept, the clock jumped or nobody took them are [`Missed`].
 pub struct CronTrigger {
     id: String,
     cron: Cron,
+    config: CronConfig,
+    jitter: Jitter,
     clock: Arc<dyn Clock>,
+    /// Up to here all instants were seen to.
     last: Option<DateTime<Utc>>,
+    /// Nothing was known of it before it was opened.
+    first_time: bool,
+}
+
+/// Under which key the last instant is kept.
+const LAST: &str = "last";
+
+/// More than a day late is not jitter but another schedule.
+const MAX_JITTER: f64 = 86_400.0;
+
+impl CronConfig {
+    /// `cron_expression` in UTC.
+    pub fn new(cron_expression: &str) -> Self {
+        Self {
+            cron_expression: cron_expression.to_owned(),
+            cron_timezone: None,
+            missed: Missed::default(),
+            missed_cap: hundred(),
+            missed_max_age: 0.0,
+            overlap: skip(),
+            jitter: 0.0,
+        }
+    }
 }
 
 impl CronTrigger {
     /// Checks expression and zone. One that never comes, such as 31 February, is an [`Error::Config`].
     pub fn new(config: CronConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let cron = Cron::parse(&config.cron_expression, config.cron_timezone.as_deref())?;
-        Ok(Self { id: identity::trigger_id("cron", &config)?, cron, clock, last: None })
+        if !(0.0..=MAX_JITTER).contains(&config.jitter) {
+            return Err(Error::Config(format!("jitter: must be between 0 and {MAX_JITTER} seconds")));
+        }
+        if !(config.missed_max_age >= 0.0 && config.missed_max_age.is_finite()) {
+            return Err(Error::Config("missed_max_age: must be 0 or more seconds".to_owned()));
+        }
+        let id = identity::trigger_id("cron", &config)?;
+        let jitter = Jitter::new(Duration::from_secs_f64(config.jitter), &id);
+        Ok(Self { id, cron, config, jitter, clock, last: None, first_time: true })
+    }
+
+    /// Delays the same instant by another time for another `process`, where there is a jitter.
+    #[must_use]
+    pub fn spread_by(mut self, process: &str) -> Self {
+        self.jitter = Jitter::new(Duration::from_secs_f64(self.config.jitter), process);
+        self
     }
 
     fn event(&self, instant: DateTime<FixedOffset>) -> TriggerEvent {
@@ -62,8 +117,61 @@ impl CronTrigger {
             "timezone": self.cron.timezone(),
         });
         let mut event = TriggerEvent::new(&self.id, "cron", self.clock.now(), payload);
-        event.dedup_key = Some(instant.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true));
+        event.dedup_key = Some(written(instant.to_utc()));
         event
+    }
+
+    /// Where the trigger stands when everything up to `instant` was seen to.
+    fn cursor(instant: DateTime<Utc>) -> Cursor {
+        Cursor::from_iter([(LAST.to_owned(), json!(written(instant)))])
+    }
+
+    fn lateness(&self) -> Lateness {
+        let max_age = self.config.missed_max_age;
+        let max_age = (max_age > 0.0).then(|| Duration::from_secs_f64(max_age));
+        Lateness { missed: self.config.missed, cap: self.config.missed_cap as usize, max_age }
+    }
+
+    /// Sees to everything that is due.
+    async fn fire(&self, due: Due, sink: &Sink) -> Result<DateTime<Utc>, Error> {
+        if due.skipped > 0 {
+            let more = if due.more { "at least " } else { "" };
+            let why = format!("{more}{} instant(s) up to {} were missed", due.skipped, written(due.skipped_to));
+            tracing::info!(trigger = self.id, %why);
+            let cursor = Self::cursor(due.skipped_to);
+            self.tell(sink, Moved { trigger_id: self.id.clone(), cursor, skipped: due.skipped, why }).await?;
+        }
+        let several = due.fire.len() > 1;
+        let mut last = due.skipped_to;
+        for instant in due.fire {
+            last = instant.to_utc();
+            // What is caught up with was chosen to be; it waits for its turn.
+            let overlap = if several && self.config.overlap == Overlap::Skip { Overlap::Queue } else { self.config.overlap };
+            offer_patiently(sink, self.event(instant), Self::cursor(last), overlap).await?;
+        }
+        Ok(last)
+    }
+
+    async fn tell(&self, sink: &Sink, moved: Moved) -> Result<(), Error> {
+        sink.moved(moved).await.map_err(|closed| Error::Unavailable(closed.to_string()))
+    }
+
+    async fn watch(&self, sink: &Sink) -> Result<std::convert::Infallible, Error> {
+        let mut last = self.last.unwrap_or_else(|| self.clock.now());
+        if self.first_time {
+            // From here on instants can be missed.
+            let moved = Moved { trigger_id: self.id.clone(), cursor: Self::cursor(last), skipped: 0, why: String::new() };
+            self.tell(sink, moved).await?;
+        }
+        loop {
+            let Some(next) = self.cron.next_after(last) else {
+                let expression = self.cron.expression();
+                return Err(Error::Unavailable(format!("cron_expression \"{expression}\" has no further instant")));
+            };
+            self.clock.sleep_until(self.jitter.of(next.to_utc())).await;
+            let due = self.lateness().judge(&self.cron, &self.jitter, last, self.clock.now());
+            last = self.fire(due, sink).await?.max(last);
+        }
     }
 }
 
@@ -77,23 +185,37 @@ impl Trigger for CronTrigger {
         "cron"
     }
 
-    async fn open(&mut self) -> Result<(), Error> {
-        self.last = Some(self.clock.now());
+    fn overlap(&self) -> Overlap {
+        self.config.overlap
+    }
+
+    fn calendar(&self) -> Option<Cron> {
+        Some(self.cron.clone())
+    }
+
+    async fn open(&mut self, cursor: &Cursor) -> Result<(), Error> {
+        let known = cursor.get(LAST).and_then(|last| last.as_str()?.parse().ok());
+        self.first_time = known.is_none();
+        self.last = known.or_else(|| Some(self.clock.now()));
         Ok(())
     }
 
     async fn run(self: Box<Self>, sink: Sink) -> Error {
-        let mut last = self.last.unwrap_or_else(|| self.clock.now());
-        loop {
-            let Some(next) = self.cron.next_after(last) else {
-                return Error::Unavailable(format!("cron_expression \"{}\" has no further instant", self.cron.expression()));
-            };
-            self.clock.sleep_until(next.to_utc()).await;
-            let due = self.cron.latest(last, self.clock.now()).unwrap_or(next);
-            last = due.to_utc();
-            if let Err(error) = offer_patiently(&sink, self.event(due)).await {
-                return error;
-            }
+        match self.watch(&sink).await {
+            Err(error) => error,
+            Ok(never) => match never {},
         }
     }
+}
+
+fn written(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+fn skip() -> Overlap {
+    Overlap::Skip
 }

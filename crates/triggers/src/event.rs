@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::gate::{Entrance, Gate};
-use crate::{BusEvent, Error, EventBus, Handled, Handler, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
+use crate::{BusEvent, Cursor, Error, EventBus, Handled, Handler, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
 
 /// What an [`EventTrigger`] listens to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +64,11 @@ impl Trigger for EventTrigger {
         "event"
     }
 
-    async fn open(&mut self) -> Result<(), Error> {
+    fn lingers(&self) -> bool {
+        true
+    }
+
+    async fn open(&mut self, _cursor: &Cursor) -> Result<(), Error> {
         let listener = Listener {
             id: self.id.clone(),
             source: self.source.clone(),
@@ -77,7 +81,7 @@ impl Trigger for EventTrigger {
 
     async fn run(mut self: Box<Self>, sink: Sink) -> Error {
         if self.subscription.is_none()
-            && let Err(error) = self.open().await
+            && let Err(error) = self.open(&Cursor::new()).await
         {
             return error;
         }

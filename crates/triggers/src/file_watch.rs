@@ -16,10 +16,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::retry::offer_patiently;
-use crate::{Error, Sink, Trigger, identity};
+use crate::{Cursor, Error, Moved, Overlap, Sink, Trigger, identity};
 
 pub use config::{FileWatchConfig, WatchBackend, WatchEvent};
-use ledger::{Change, Ledger, Looked};
+use ledger::{Change, Ledger, Looked, MAX_REMEMBERED};
 use source::{News, Source};
 use tree::Filter;
 use waiting::Waiting;
@@ -31,8 +31,10 @@ use waiting::Waiting;
 /// What happened in all is found by comparing the file (inode, size, time of modification) with how
 /// it was known before: a save by way of a temporary file is `modified`, a file that came and went
 /// within a window is nothing, `moved` names the new path. The window opens with the first report
-/// and is not extended, so a file that is written without end still fires. Files that are there at
-/// [`Trigger::open`] do not fire; changes from then on do, also those before [`Trigger::run`].
+/// and is not extended, so a file that is written without end still fires. Files that are there when
+/// the directory is opened for the first time do not fire; changes from then on do, also those before
+/// [`Trigger::run`], and those made while the process was down: how the files were is kept with the
+/// process, for up to 50,000 of them.
 ///
 /// The system's reports only say where to look, so none is relied on: a new directory is searched,
 /// a lost report leads to a look at everything, a changed symbolic link as well. Names that begin
@@ -43,6 +45,8 @@ pub struct FileWatchTrigger {
     filter: Arc<Filter>,
     clock: Arc<dyn Clock>,
     opened: Option<(Source, Ledger)>,
+    /// Nothing was known of the directory before it was opened.
+    first_time: bool,
 }
 
 /// How often it is checked that the watched directory is still the one that was opened.
@@ -52,7 +56,7 @@ impl FileWatchTrigger {
     /// Checks the configuration; looks at no file yet but at whether `watch_path` is one.
     pub fn new(config: FileWatchConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let filter = Arc::new(config.check()?);
-        Ok(Self { id: identity::trigger_id("file_watch", &config)?, config, filter, clock, opened: None })
+        Ok(Self { id: identity::trigger_id("file_watch", &config)?, config, filter, clock, opened: None, first_time: true })
     }
 
     fn event(&self, change: &Change) -> TriggerEvent {
@@ -76,14 +80,16 @@ impl FileWatchTrigger {
 
     async fn watch(&mut self, sink: &Sink) -> Result<std::convert::Infallible, Error> {
         if self.opened.is_none() {
-            self.open().await?;
+            self.open(&Cursor::new()).await?;
         }
         let Some((mut source, mut ledger)) = self.opened.take() else {
             return Err(Error::Unavailable("the directory is not open".to_owned()));
         };
         let window = Duration::from_secs_f64(self.config.watch_debounce_seconds);
         let mut waiting = Waiting::new(window, self.config.watch_max_pending_events, self.filter.root().to_owned());
-        // A directory made while the watch was being set up may not be watched, but is found here.
+        self.remember(&ledger, sink).await?;
+        // A directory made while the watch was being set up may not be watched, but is found here; and
+        // so is what changed while nobody watched.
         waiting.add_all(Instant::now());
         let mut root_check = tokio::time::interval(ROOT_CHECK);
         root_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -98,20 +104,46 @@ impl FileWatchTrigger {
                 () = waiting.due() => {
                     let looked;
                     (ledger, looked) = look(ledger, waiting.take_due(Instant::now())).await?;
-                    self.report(sink, looked, &mut waiting).await?;
+                    self.report(sink, looked, &mut waiting, !ledger.is_too_large()).await?;
                 }
             }
         }
     }
 
-    async fn report(&self, sink: &Sink, looked: Looked, waiting: &mut Waiting) -> Result<(), Error> {
+    /// The first time: how the files are now, so that the next start finds what is different then.
+    async fn remember(&self, ledger: &Ledger, sink: &Sink) -> Result<(), Error> {
+        if !self.first_time {
+            return Ok(());
+        }
+        match ledger.cursor() {
+            Some(cursor) => self.moved(sink, cursor).await,
+            None => {
+                tracing::warn!(
+                    directory = %self.filter.root().display(),
+                    "more than {MAX_REMEMBERED} files are watched: what changes while the process is down is not seen"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    async fn moved(&self, sink: &Sink, cursor: Cursor) -> Result<(), Error> {
+        let moved = Moved { trigger_id: self.id.clone(), cursor, skipped: 0, why: String::new() };
+        sink.moved(moved).await.map_err(|closed| Error::Unavailable(closed.to_string()))
+    }
+
+    /// Offers what happened. `keep` says that it is kept how the files are.
+    async fn report(&self, sink: &Sink, looked: Looked, waiting: &mut Waiting, keep: bool) -> Result<(), Error> {
         let now = Instant::now();
         for path in looked.found {
             waiting.add(path, None, now);
         }
         for change in looked.changes {
+            let cursor = if keep { change.cursor() } else { Cursor::new() };
             if self.config.watch_events.contains(&change.event) {
-                offer_patiently(sink, self.event(&change)).await?;
+                offer_patiently(sink, self.event(&change), cursor, Overlap::Parallel).await?;
+            } else if keep {
+                self.moved(sink, cursor).await?;
             }
         }
         Ok(())
@@ -137,11 +169,13 @@ impl Trigger for FileWatchTrigger {
         "file_watch"
     }
 
-    async fn open(&mut self) -> Result<(), Error> {
+    async fn open(&mut self, cursor: &Cursor) -> Result<(), Error> {
+        self.first_time = cursor.is_empty();
+        let known = cursor.clone();
         // The watch comes before the look, so that nothing falls between them.
         let source = Source::open(&self.config, &self.filter).await?;
         let filter = Arc::clone(&self.filter);
-        let looking = tokio::task::spawn_blocking(move || Ledger::open(filter)).await;
+        let looking = tokio::task::spawn_blocking(move || Ledger::open(filter, &known)).await;
         let ledger = looking.map_err(|error| Error::Unavailable(format!("the look at the files was broken off: {error}")))??;
         self.opened = Some((source, ledger));
         Ok(())

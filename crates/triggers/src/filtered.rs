@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::{Error, Filter, FilterCounts, Sink, Trigger};
+use crate::{Cron, Cursor, Error, Filter, FilterCounts, Overlap, Sink, Trigger};
 
 /// A trigger whose events pass through a [`Filter`] before the process is asked.
 ///
@@ -37,8 +37,24 @@ impl Trigger for Filtered {
         Some(self.filter.counts())
     }
 
-    async fn open(&mut self) -> Result<(), Error> {
-        self.inner.open().await
+    fn remark(&self) -> Option<String> {
+        self.inner.remark()
+    }
+
+    fn overlap(&self) -> Overlap {
+        self.inner.overlap()
+    }
+
+    fn calendar(&self) -> Option<Cron> {
+        self.inner.calendar()
+    }
+
+    fn lingers(&self) -> bool {
+        self.inner.lingers()
+    }
+
+    async fn open(&mut self, cursor: &Cursor) -> Result<(), Error> {
+        self.inner.open(cursor).await
     }
 
     async fn run(self: Box<Self>, sink: Sink) -> Error {

@@ -23,7 +23,7 @@ mod webhook;
 pub use bus::{
     BusEvent, Delivery, EventBus, Handled, Handler, InProcessBroker, InProcessBus, Message, MessageBroker, NotTaken, Subscription,
 };
-pub use cron::{Cron, CronConfig, CronTrigger};
+pub use cron::{Cron, CronConfig, CronTrigger, Missed};
 pub use emit::{DEFAULT_MAX_HOPS, EmitTools};
 pub use error::Error;
 pub use event::{EventConfig, EventTrigger};
@@ -33,6 +33,6 @@ pub use filtered::Filtered;
 pub use message::{MessageConfig, MessageTrigger};
 pub use pattern::{Pattern, check_topic};
 pub use secret::Secret;
-pub use sink::{Offer, Receipt, Refusal, Sink};
-pub use trigger::Trigger;
+pub use sink::{Cursor, Moved, News, Offer, Receipt, Refusal, Sink};
+pub use trigger::{Overlap, Trigger};
 pub use webhook::{SignatureScheme, Source, WebhookAuth, WebhookConfig, WebhookListeners, WebhookTrigger};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::gate::{Entrance, Gate};
-use crate::{Error, Handled, Handler, Message, MessageBroker, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
+use crate::{Cursor, Error, Handled, Handler, Message, MessageBroker, NotTaken, Pattern, Sink, Subscription, Trigger, identity};
 
 /// What a [`MessageTrigger`] listens to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,11 @@ impl Trigger for MessageTrigger {
         "message"
     }
 
-    async fn open(&mut self) -> Result<(), Error> {
+    fn lingers(&self) -> bool {
+        true
+    }
+
+    async fn open(&mut self, _cursor: &Cursor) -> Result<(), Error> {
         let listener = Listener { id: self.id.clone(), clock: Arc::clone(&self.clock), entrance: self.gate.entrance() };
         self.subscription = Some(self.broker.subscribe(&self.pattern, Arc::new(listener)).await?);
         Ok(())
@@ -66,7 +70,7 @@ impl Trigger for MessageTrigger {
 
     async fn run(mut self: Box<Self>, sink: Sink) -> Error {
         if self.subscription.is_none()
-            && let Err(error) = self.open().await
+            && let Err(error) = self.open(&Cursor::new()).await
         {
             return error;
         }

@@ -3,16 +3,43 @@
 use std::sync::Arc;
 
 use flyball_core_agent::TriggerEvent;
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Filter;
+use crate::{Filter, Overlap};
+
+/// Where a trigger stands: what it must find again when it is opened the next time. The process keeps
+/// it, and what a trigger hands on is merged into it key by key; `null` takes a key away.
+pub type Cursor = Map<String, Value>;
 
 /// Takes a trigger's events into a process. Clones feed the same process.
 #[derive(Debug, Clone)]
 pub struct Sink {
-    offers: mpsc::Sender<Offer>,
+    offers: mpsc::Sender<News>,
     /// All must want an event.
     filters: Vec<Arc<Filter>>,
+}
+
+/// What a trigger has to say.
+#[derive(Debug)]
+pub enum News {
+    /// Something happened.
+    Offer(Offer),
+    /// It stands elsewhere, though nothing happened that is an event.
+    Moved(Moved),
+}
+
+/// A trigger stands elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moved {
+    /// Which one.
+    pub trigger_id: String,
+    /// What changed of where it stands.
+    pub cursor: Cursor,
+    /// How much it let pass.
+    pub skipped: u64,
+    /// Why it let that pass.
+    pub why: String,
 }
 
 /// An event that waits for its yes or no.
@@ -20,6 +47,10 @@ pub struct Sink {
 pub struct Offer {
     /// The event.
     pub event: TriggerEvent,
+    /// Where the trigger stands once the event is taken. It is kept together with the event, or not at all.
+    pub cursor: Cursor,
+    /// What becomes of it if an earlier event of the trigger is not handled yet.
+    pub overlap: Overlap,
     /// Where the answer goes. The trigger may have stopped waiting for it.
     pub answer: oneshot::Sender<Result<Receipt, Refusal>>,
 }
@@ -48,6 +79,12 @@ pub enum Refusal {
     /// The event could not be made durable. Offer it again later.
     #[error("the event could not be made durable: {0}")]
     NotDurable(String),
+    /// There is no room on the disk for the event. Offer it again later.
+    #[error("the disk is full: no event is accepted until there is room")]
+    NoRoom,
+    /// An earlier event of the trigger is not handled yet, and the trigger lets this one pass then.
+    #[error("an earlier event of the trigger is not handled yet")]
+    Overlaps,
     /// The trigger's filter does not want the event. To offer it again is pointless.
     #[error("{why}")]
     Filtered {
@@ -59,7 +96,7 @@ pub enum Refusal {
 impl Sink {
     /// A sink and the end from which a process takes the offers. `capacity` offers wait at most;
     /// further ones wait at their trigger.
-    pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<Offer>) {
+    pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<News>) {
         let (offers, taken) = mpsc::channel(capacity);
         (Self { offers, filters: Vec::new() }, taken)
     }
@@ -78,14 +115,31 @@ impl Sink {
     /// Dropping the future leaves open whether the event was taken; offer it again under the same
     /// dedup key to be sure.
     pub async fn offer(&self, event: TriggerEvent) -> Result<Receipt, Refusal> {
+        self.offer_at(event, Cursor::new(), Overlap::Parallel).await
+    }
+
+    /// As [`offer`](Self::offer), with where the trigger stands once the event is taken, or let pass by
+    /// a filter or because of `overlap`.
+    pub async fn offer_at(&self, event: TriggerEvent, cursor: Cursor, overlap: Overlap) -> Result<Receipt, Refusal> {
         for filter in &self.filters {
-            filter.admit(&event)?;
+            if let Err(refusal) = filter.admit(&event) {
+                if !cursor.is_empty() {
+                    self.moved(Moved { trigger_id: event.trigger_id, cursor, skipped: 0, why: String::new() }).await?;
+                }
+                return Err(refusal);
+            }
         }
         let (answer, answered) = oneshot::channel();
-        self.offers.send(Offer { event, answer }).await.map_err(|_| Refusal::Closed)?;
+        self.offers.send(News::Offer(Offer { event, cursor, overlap, answer })).await.map_err(|_| Refusal::Closed)?;
         let receipt = answered.await.map_err(|_| Refusal::Closed)??;
         self.filters.iter().for_each(|filter| filter.taken());
         Ok(receipt)
+    }
+
+    /// Tells where the trigger stands, where that changed without an event. It is kept soon, and not
+    /// waited for.
+    pub async fn moved(&self, moved: Moved) -> Result<(), Refusal> {
+        self.offers.send(News::Moved(moved)).await.map_err(|_| Refusal::Closed)
     }
 
     /// Returns when the process takes no more offers, for good.

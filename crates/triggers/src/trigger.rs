@@ -1,9 +1,23 @@
 //! What every trigger is.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::{Error, FilterCounts, Sink};
+use crate::{Cron, Cursor, Error, FilterCounts, Sink};
+
+/// What becomes of an event that comes while an earlier one of its trigger is not handled yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// The trigger lets it pass, and that is counted.
+    Skip,
+    /// It is handled when the earlier one has ended.
+    Queue,
+    /// It is handled as soon as the process has room for another run.
+    #[default]
+    Parallel,
+}
 
 /// Watches for something and offers an event each time it happens.
 #[async_trait]
@@ -19,9 +33,32 @@ pub trait Trigger: Send {
         None
     }
 
+    /// What an operator should know of it, in a few words: that nobody has to sign, for example.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
+    /// What becomes of an event that comes while an earlier one is not handled yet.
+    fn overlap(&self) -> Overlap {
+        Overlap::Parallel
+    }
+
+    /// By which calendar it fires, where it does.
+    fn calendar(&self) -> Option<Cron> {
+        None
+    }
+
+    /// It listens to other agents, who do not try again for long: it goes on taking events while its
+    /// process is between two lives.
+    fn lingers(&self) -> bool {
+        false
+    }
+
     /// Takes hold of what the trigger needs: its port, its watch, its subscription. From here on
     /// nothing that happens is missed, and after an `Ok` nothing that could have been checked is wrong.
-    async fn open(&mut self) -> Result<(), Error>;
+    ///
+    /// `cursor` is where it stood when it last said so; empty the first time.
+    async fn open(&mut self, cursor: &Cursor) -> Result<(), Error>;
 
     /// Offers events to `sink` until it cannot go on. Dropping the future stops the trigger.
     /// A refusal is the trigger's to handle: it waits and offers again, or tells its source.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flyball_core_agent::Clock;
 
-use crate::{Error, Sink, Trigger, identity};
+use crate::{Cursor, Error, Sink, Trigger, identity};
 
 pub use config::{WebhookAuth, WebhookConfig};
 use door::Door;
@@ -32,7 +32,8 @@ pub use sources::Source;
 /// `duplicate: true` for one it had before. The dedup key is the signature scheme's own, such as
 /// Stripe's event id, or the first of these headers that is there: `webhook-id`,
 /// `X-GitHub-Delivery`, `Idempotency-Key`, `ce-source` with `ce-id`. What the process does not take
-/// is answered with 503 and `Retry-After`; nothing is kept then.
+/// is answered with `Retry-After` and 429 where too much waits, 507 where the disk is full, else 503;
+/// nothing is kept then.
 ///
 /// Dropping the last trigger on an address closes the port at once; requests under way have 5 s to end.
 pub struct WebhookTrigger {
@@ -80,7 +81,11 @@ impl Trigger for WebhookTrigger {
         "webhook"
     }
 
-    async fn open(&mut self) -> Result<(), Error> {
+    fn remark(&self) -> Option<String> {
+        (!self.config.is_signed()).then(|| "unsigned: whoever reaches it can wake the agent".to_owned())
+    }
+
+    async fn open(&mut self, _cursor: &Cursor) -> Result<(), Error> {
         self.place = None;
         self.place = Some(self.listeners.take(self.address, &self.config.webhook_path, &self.owner)?);
         Ok(())
@@ -88,7 +93,7 @@ impl Trigger for WebhookTrigger {
 
     async fn run(mut self: Box<Self>, sink: Sink) -> Error {
         if self.place.is_none()
-            && let Err(error) = self.open().await
+            && let Err(error) = self.open(&Cursor::new()).await
         {
             return error;
         }

@@ -1,28 +1,38 @@
 //! The one loop of a living process. Everything that can wake it is listed in `drive`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_core_agent::{Clock, Directive, RunId, TriggerEvent};
 use flyball_journal::{Entry, LifecycleState};
-use flyball_triggers::{Offer, Refusal};
+use futures::FutureExt;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
 use super::life::{End, IDLE, Life, Pause};
+use super::next_run::{Choice, Known};
+use super::reception::Heard;
 use super::run::{RunEnd, Task};
 use super::{Answer, Command};
-use crate::{ControlError, Settlement};
+use crate::ControlError;
 
 /// What the loop does next.
 enum Next {
     GoOn,
-    Stop { why: String, answer: Option<Answer<()>> },
+    Stop { why: String, listen: bool, answer: Option<Answer<()>> },
     Fail { why: String },
     StartAnew,
 }
 
+/// What has arrived is seen to in one go, up to this many: then the others have their turn.
+const HEARD_AT_ONCE: usize = 64;
+
+/// A full disk is looked at again after this time.
+const FULL_WAIT: TimeDelta = TimeDelta::seconds(1);
+
 /// Lives until an end.
-pub(super) async fn drive(mut life: Life, commands: &mut mpsc::Receiver<Command>) -> End {
+pub(super) async fn drive(life: &mut Life, commands: &mut mpsc::Receiver<Command>) -> End {
     let mut heartbeat = tokio::time::interval(life.spec.heartbeat_interval);
     loop {
         if let Err(why) = life.checkpoint_if_due().and_then(|()| life.begin_runs()) {
@@ -30,16 +40,15 @@ pub(super) async fn drive(mut life: Life, commands: &mut mpsc::Receiver<Command>
         }
         life.publish();
         let due = life.next_due();
-        let clock = std::sync::Arc::clone(&life.log_clock);
+        let clock = Arc::clone(&life.clock);
         let next = tokio::select! {
             command = commands.recv() => match command {
                 Some(command) => life.obey(command).await,
-                None => Next::Stop { why: "its owner let go of it".into(), answer: None },
+                None => Next::Stop { why: "its owner let go of it".into(), listen: false, answer: None },
             },
             Some(ended) = life.runs.join_next() => life.run_ended(ended),
-            arrival = life.inbox.next() => { life.arrived(arrival); Next::GoOn }
-            Some(offer) = life.offers.recv() => { life.take_offer(offer); Next::GoOn }
-            Some(ended) = life.triggers.join_next() => { life.note_trigger(ended); Next::GoOn }
+            heard = life.reception.next() => life.hear(heard),
+            ended = life.listeners.next_ended() => { life.listeners.ended(&life.spec.name, ended); Next::GoOn }
             () = sleep_until(&*clock, due) => life.on_due(),
             // An error says that the runtime is gone, and with it whoever could shut the gate.
             Ok(()) = life.gate.changed() => Next::GoOn,
@@ -47,8 +56,8 @@ pub(super) async fn drive(mut life: Life, commands: &mut mpsc::Receiver<Command>
         };
         match next {
             Next::GoOn => {}
-            Next::Stop { why, answer } => {
-                let end = life.stop(&why).await;
+            Next::Stop { why, listen, answer } => {
+                let end = life.stop(&why, listen).await;
                 if let Some(answer) = answer {
                     let _ = answer.send(Ok(()));
                 }
@@ -56,7 +65,7 @@ pub(super) async fn drive(mut life: Life, commands: &mut mpsc::Receiver<Command>
             }
             Next::Fail { why } => return life.fail(why).await,
             Next::StartAnew => {
-                life.stop("max_lifetime is over").await;
+                life.stop("max_lifetime is over", true).await;
                 return End::TooOld;
             }
         }
@@ -71,52 +80,79 @@ async fn sleep_until(clock: &dyn Clock, due: Option<DateTime<Utc>>) {
 }
 
 impl Life {
+    fn hear(&mut self, first: Heard) -> Next {
+        self.reception.take(first);
+        for _ in 1..HEARD_AT_ONCE {
+            let Some(heard) = self.reception.next().now_or_never() else { break };
+            self.reception.take(heard);
+        }
+        Next::GoOn
+    }
+
     /// Begins what can begin: runs that were cut off first, then events in the order they came.
     fn begin_runs(&mut self) -> Result<(), String> {
         self.wake_if_idle();
-        while self.pause.is_none() && *self.gate.borrow() && self.runs.len() < self.spec.concurrency {
-            let Some((run, event, attempt)) = self.next_run() else { break };
-            let entry = Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt };
-            self.push(entry)?;
-            self.busy.insert(event.event_id.clone());
-            let Some(parts) = self.parts.clone() else { break };
-            // The fold's own tape: what this run records is there if it is run again in this life.
-            let tape = self.fold.open_runs.get(&run).map(|open| open.tape.clone()).unwrap_or_default();
-            let task = Task {
-                run,
-                process: self.spec.name.clone(),
-                event,
-                tape,
-                parts,
-                journal: std::sync::Arc::clone(&self.journal),
-                cancel: self.cancel.clone(),
-                deadline: self.spec.max_invocation_time,
-            };
-            self.runs.spawn(task.run());
+        while *self.gate.borrow() && self.runs.len() < self.spec.concurrency && !self.reception.journal.is_full() {
+            match self.choose() {
+                Choice::Expire { event_id, why } => self.reception.push(Entry::Expired { event_id, why })?,
+                _ if self.pause.is_some() => break,
+                Choice::Begin { run, event, attempt } => self.begin_run(run, event, attempt)?,
+                Choice::GiveUp { run, event_id, why } => {
+                    tracing::error!(process = %self.spec.name, %run, %why, "an event is a dead letter");
+                    self.reception.push(Entry::Error { run, event_id, error: why, last: true, retry_at: None })?;
+                }
+                Choice::Nothing => break,
+            }
         }
         self.show_activity()
     }
 
-    fn next_run(&mut self) -> Option<(RunId, TriggerEvent, u32)> {
-        for event in self.fold.open_events.values() {
-            if self.busy.contains(&event.event_id) {
-                continue;
-            }
-            let open = self.fold.open_runs.iter().find(|(_, open)| open.event_id == event.event_id);
-            match open {
-                None => return Some((RunId::fresh(), event.clone(), 1)),
-                // What a run waits for may have been answered while the process was down.
-                Some((run, open)) if open.held.is_none() || !self.waiting.contains(run) => {
-                    return Some((run.clone(), event.clone(), open.attempt + 1));
-                }
-                Some(_) => {}
-            }
+    fn choose(&self) -> Choice {
+        let is_serial = |trigger: &str| self.listeners.is_serial(trigger);
+        self.known(&is_serial).choose(&self.reception.fold)
+    }
+
+    fn known<'a>(&'a self, is_serial: &'a dyn Fn(&str) -> bool) -> Known<'a> {
+        Known {
+            process: &self.spec.name,
+            delivery: &self.spec.delivery,
+            busy: &self.busy,
+            waiting: &self.waiting,
+            is_serial,
+            now: self.now(),
         }
-        None
+    }
+
+    fn begin_run(&mut self, run: RunId, event: TriggerEvent, attempt: u32) -> Result<(), String> {
+        let Some(parts) = self.parts.clone() else { return Err("its parts are gone".into()) };
+        let entry = Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt };
+        self.reception.push(entry)?;
+        self.busy.insert(event.event_id.clone());
+        // The fold's own tape: what this run records is there if it is run again in this life.
+        let open = self.reception.fold.open_runs.get(&run);
+        let (tape, failures) = open.map(|open| (open.tape.clone(), open.failures)).unwrap_or_default();
+        if self.begun.insert(run.clone()) && self.reception.fold.doubtful.contains(&event.event_id) {
+            tape.lose_end();
+        }
+        let task = Task {
+            run,
+            process: self.spec.name.clone(),
+            event,
+            tape,
+            parts,
+            journal: Arc::clone(&self.reception.journal),
+            clock: Arc::clone(&self.clock),
+            cancel: self.cancel.clone(),
+            deadline: self.spec.max_invocation_time,
+            delivery: self.spec.delivery,
+            failures,
+        };
+        self.runs.spawn(task.run());
+        Ok(())
     }
 
     fn show_activity(&mut self) -> Result<(), String> {
-        match (self.runs.is_empty(), self.fold.state) {
+        match (self.runs.is_empty(), self.reception.fold.state) {
             (false, LifecycleState::Awaiting | LifecycleState::Suspended) => self.move_to(LifecycleState::Running, "a run is on"),
             (true, LifecycleState::Running) => match self.pause.clone() {
                 Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why),
@@ -133,7 +169,7 @@ impl Life {
 
     fn wake_if_idle(&mut self) {
         let idle = self.pause.as_ref().is_some_and(|pause| pause.idle);
-        if idle && self.fold.open_events.len() > self.busy.len() {
+        if idle && self.reception.fold.open_events.len() > self.busy.len() {
             self.pause = None;
         }
     }
@@ -148,19 +184,22 @@ impl Life {
         if let Some(why) = end.lost {
             return Next::Fail { why: format!("a run's end could not be recorded: {why}") };
         }
+        let mut for_good = false;
         if let Some(entry) = end.recorded {
+            for_good = matches!(entry, Entry::Error { last: true, .. });
             if let Entry::InvocationHeld { run, .. } = &entry {
                 self.waiting.insert(run.clone());
             }
-            self.fold.apply(0, self.last_work, &entry);
+            self.reception.apply(0, &entry);
         }
+        let failures = self.reception.fold.consecutive_failures;
         match end.outcome {
             Some(outcome) => {
                 self.had_success = true;
                 self.obey_directive(outcome.directive)
             }
-            None if self.fold.consecutive_failures >= self.spec.max_consecutive_failures => {
-                Next::Fail { why: format!("{} runs in a row failed", self.fold.consecutive_failures) }
+            None if for_good && failures >= self.spec.max_consecutive_failures => {
+                Next::Fail { why: format!("{failures} runs in a row failed") }
             }
             None => Next::GoOn,
         }
@@ -173,14 +212,16 @@ impl Life {
                 self.pause = Some(Pause { why, until, idle: false });
                 Next::GoOn
             }
-            Directive::Stop { why } => Next::Stop { why, answer: None },
+            Directive::Stop { why } => Next::Stop { why, listen: false, answer: None },
         }
     }
 
     async fn obey(&mut self, command: Command) -> Next {
         match command {
-            Command::Start(answer) => drop(answer.send(Err(ControlError::State("the process is alive already".into())))),
-            Command::Stop(answer) => return Next::Stop { why: "asked to stop".into(), answer: Some(answer) },
+            Command::Start(answer) | Command::StopListening(answer) => {
+                drop(answer.send(Err(ControlError::State("the process is alive already".into()))));
+            }
+            Command::Stop { listen, answer } => return Next::Stop { why: "asked to stop".into(), listen, answer: Some(answer) },
             Command::Pause { why, answer } => {
                 self.pause = Some(Pause { why, until: None, idle: false });
                 let _ = answer.send(Ok(()));
@@ -190,8 +231,18 @@ impl Life {
                 let _ = answer.send(Ok(()));
             }
             Command::Put { key, value, source, answer } => drop(answer.send(self.put(&key, value, &source).await)),
-            Command::Resolve { settlement, answer } => drop(answer.send(self.resolve(settlement).await)),
-            Command::Inject { event, answer } => self.take_offer(Offer { event, answer }),
+            Command::Resolve { settlement, answer } => {
+                let run = settlement.run.clone();
+                let settled = self.reception.settle(settlement).await;
+                if settled.is_ok() {
+                    self.waiting.remove(&run);
+                }
+                let _ = answer.send(settled);
+            }
+            Command::DeadLetter { event_id, again, note, answer } => {
+                drop(answer.send(self.reception.see_to(&event_id, again, note).await));
+            }
+            Command::Inject { event, answer } => self.reception.inject(event, answer),
             Command::Layer { layer, request, body, answer } => drop(answer.send(self.ask_layer(&layer, &request, &body))),
         }
         Next::GoOn
@@ -200,35 +251,15 @@ impl Life {
     /// Writes to the agent's state from outside of any run.
     async fn put(&mut self, key: &str, value: Value, source: &str) -> Result<(), ControlError> {
         let Some(parts) = &self.parts else { return Err(ControlError::State("the process is not up".into())) };
-        let state = std::sync::Arc::clone(parts.context.state());
+        let state = Arc::clone(parts.context.state());
         let change = state.change(key, value, source, self.now()).map_err(|error| ControlError::State(error.to_string()))?;
-        let entry = Entry::ContextUpdate { changes: vec![change.clone()] };
-        let recorded = self.journal.append(vec![entry.clone()]).await;
-        let seq = recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
-        self.fold.apply(seq, self.now(), &entry);
+        self.reception.append(Entry::ContextUpdate { changes: vec![change.clone()] }).await?;
         state.apply(&change);
         Ok(())
     }
 
-    /// Records what an operator says of a call in doubt, and lets the run go on.
-    async fn resolve(&mut self, settlement: Settlement) -> Result<(), ControlError> {
-        let Settlement { run, step, decision, note } = settlement;
-        let Some(open) = self.fold.open_runs.get(&run).filter(|open| open.held.is_some()) else {
-            return Err(ControlError::State(format!("no run {run} is held: see `flyball indoubt`")));
-        };
-        if !open.tape.in_doubt(&step) {
-            return Err(ControlError::State(format!("call {step} of run {run} is not in doubt: see `flyball indoubt`")));
-        }
-        let entry = Entry::Settled { run: run.clone(), event_id: open.event_id.clone(), step, decision, note };
-        let recorded = self.journal.append(vec![entry.clone()]).await;
-        let seq = recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
-        self.fold.apply(seq, self.now(), &entry);
-        self.waiting.remove(&run);
-        Ok(())
-    }
-
     fn ask_layer(&self, name: &str, request: &str, body: &Value) -> Result<Value, ControlError> {
-        let layers = self.parts.as_ref().map(|parts| parts.layers.as_slice()).unwrap_or_default();
+        let layers = self.parts.as_ref().map(|parts| &*parts.layers).unwrap_or_default();
         match layers.iter().find(|layer| layer.name() == name) {
             Some(layer) => layer.command(request, body).map_err(ControlError::State),
             None => {
@@ -240,10 +271,14 @@ impl Life {
 
     /// The next instant at which something is due though nothing happens.
     fn next_due(&self) -> Option<DateTime<Utc>> {
-        let layers = self.parts.iter().flat_map(|parts| &parts.layers).filter_map(|layer| layer.due());
+        let layers = self.parts.iter().flat_map(|parts| parts.layers.iter()).filter_map(|layer| layer.due());
         // What was due and is done with must not wake the loop again and again.
         let ahead = layers.map(|due| due.at).filter(|at| *at > self.due_done);
-        ahead.chain(self.pause.as_ref().and_then(|pause| pause.until)).min()
+        let is_serial = |_: &str| false;
+        let waiting = self.known(&is_serial).due(&self.reception.fold);
+        let waiting = waiting.filter(|at| *at > self.due_done && self.runs.len() < self.spec.concurrency);
+        let full = self.reception.journal.is_full().then(|| self.now() + FULL_WAIT);
+        ahead.chain(self.pause.as_ref().and_then(|pause| pause.until)).chain(waiting).chain(full).min()
     }
 
     fn on_due(&mut self) -> Next {
@@ -251,7 +286,7 @@ impl Life {
         if self.pause.as_ref().and_then(|pause| pause.until).is_some_and(|until| until <= now) {
             self.pause = None;
         }
-        let layers = self.parts.iter().flat_map(|parts| &parts.layers);
+        let layers = self.parts.iter().flat_map(|parts| parts.layers.iter());
         let mut directive = Directive::Continue;
         for due in layers.filter_map(|layer| layer.due()).filter(|due| due.at <= now && due.at > self.due_done) {
             directive.raise(due.directive);
@@ -265,67 +300,56 @@ impl Life {
         if self.spec.max_lifetime.is_some_and(|limit| longer(self.age(), limit)) {
             return Next::StartAnew;
         }
-        let quiet = self.runs.is_empty() && self.fold.open_events.is_empty() && self.pause.is_none();
+        let quiet = self.runs.is_empty() && self.reception.fold.open_events.is_empty() && self.pause.is_none();
         if quiet && self.spec.idle_timeout.is_some_and(|limit| longer(self.now() - self.last_work, limit)) {
             self.pause = Some(Pause { why: IDLE.into(), until: None, idle: true });
         }
         Next::GoOn
     }
 
-    fn note_trigger(&mut self, ended: Result<(usize, String), JoinError>) {
-        match ended {
-            Ok((index, error)) => self.trigger_ended(index, error),
-            Err(error) => tracing::error!(process = %self.spec.name, %error, "a trigger's task ended badly"),
-        }
-    }
-
-    /// Ends in order: no more events, runs end at their next step, what is under way gets its time.
-    async fn stop(&mut self, why: &str) -> End {
+    /// Ends in order: no more events, unless others still speak to it (`listen`); runs end at their next
+    /// step, and what is under way gets its time.
+    async fn stop(&mut self, why: &str, listen: bool) -> End {
         let _ = self.move_to(LifecycleState::Stopping, why);
-        self.triggers.shutdown().await;
+        self.listeners.stop(listen).await;
         self.cancel.cancel();
-        self.drain().await;
+        self.drain(listen).await;
         match self.end(LifecycleState::Stopped, why).await {
-            Ok(()) => End::Stopped,
+            Ok(()) => End::Stopped { listen },
             Err(error) => End::Failed { why: error, had_success: self.had_success },
         }
     }
 
     async fn fail(&mut self, why: String) -> End {
-        self.triggers.shutdown().await;
+        self.listeners.stop(true).await;
         self.cancel.cancel();
-        self.drain().await;
+        self.drain(true).await;
         let _ = self.end(LifecycleState::Failed, &why).await;
         End::Failed { why, had_success: self.had_success }
     }
 
     /// Gives what is under way its time. Whoever offers an event meanwhile is answered at once: it may
     /// be one of our own runs, or a process that is stopping too and waits for us.
-    async fn drain(&mut self) {
+    async fn drain(&mut self, listen: bool) {
         let deadline = tokio::time::sleep(self.spec.drain_timeout);
         tokio::pin!(deadline);
-        while !(self.runs.is_empty() && self.inbox.is_empty()) {
+        while !(self.runs.is_empty() && self.reception.is_quiet()) {
             tokio::select! {
                 // Directives no longer matter; what was recorded does.
                 Some(ended) = self.runs.join_next() => drop(self.run_ended(ended)),
-                // It is on its way to the disk, and waits there for the next start.
-                arrival = self.inbox.next() => self.arrived(arrival),
-                Some(offer) = self.offers.recv() => refuse(offer),
+                // What is on its way to the disk waits there for the next start.
+                heard = self.reception.next() => {
+                    if listen { self.reception.take(heard) } else { self.reception.refuse(heard) }
+                }
                 () = &mut deadline => break,
             }
         }
         // What is still on is cut off here as by a crash, and goes on at the next start.
         self.runs.shutdown().await;
-        self.offers.close();
-        while let Ok(offer) = self.offers.try_recv() {
-            refuse(offer);
+        if !listen {
+            self.reception.refuse_waiting();
         }
     }
-}
-
-fn refuse(offer: Offer) {
-    // Who stopped waiting needs no answer.
-    let _ = offer.answer.send(Err(Refusal::Closed));
 }
 
 fn longer(time: TimeDelta, limit: std::time::Duration) -> bool {

@@ -7,23 +7,24 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use flyball_context::{Context, Exchange};
 use flyball_core_agent::{Agent, Clock, Layer, RunId};
-use flyball_journal::{Entry, Journal, LifecycleState, ProcessFold};
-use flyball_triggers::{Offer, Sink, Trigger};
-use serde_json::{Map, Value, json};
-use tokio::sync::{mpsc, watch};
+use flyball_journal::{Entry, LifecycleState};
+use serde_json::{Map, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Surroundings;
-use super::inbox::Inbox;
+use super::listeners::Listeners;
+use super::reception::Reception;
 use super::run::RunEnd;
-use super::supervise::transition;
-use crate::{Built, Cleanup, Past, ProcessSpec, ProcessStatus, StartCause, TriggerStatus};
+use super::shown::{Shown, said};
+use super::supervise::{Resting, transition};
+use crate::{Built, Cleanup, Past, ProcessSpec, ProcessStatus, StartCause};
 
 /// How a life ends.
 pub(super) enum End {
-    /// As it was told.
-    Stopped,
+    /// As it was told. `listen` says that what other agents say is still taken in.
+    Stopped { listen: bool },
     /// It could not go on.
     Failed { why: String, had_success: bool },
     /// `max_lifetime` is over.
@@ -44,34 +45,32 @@ pub(super) struct Pause {
 /// One life.
 pub(super) struct Life {
     pub spec: Arc<ProcessSpec>,
-    pub log_clock: Arc<dyn Clock>,
-    pub journal: Arc<dyn Journal>,
+    pub clock: Arc<dyn Clock>,
     pub gate: watch::Receiver<bool>,
-    pub fold: ProcessFold,
-    pub inbox: Inbox,
-    pub keys_on_the_way: BTreeSet<(String, String)>,
-    pub offers: mpsc::Receiver<Offer>,
+    pub reception: Reception,
+    pub listeners: Listeners,
+    /// Those of the life before, until the ones of this life listen.
+    before: Option<Listeners>,
     pub runs: JoinSet<RunEnd>,
     /// The runs in `runs`, by the events they handle.
     pub busy: BTreeSet<String>,
     /// Runs that were held since the start; they wait for an answer and are not tried before it.
     pub waiting: BTreeSet<RunId>,
+    /// Runs that were begun since the start.
+    pub begun: BTreeSet<RunId>,
     pub cancel: CancellationToken,
     pub pause: Option<Pause>,
-    pub triggers: JoinSet<(usize, String)>,
     pub last_work: DateTime<Utc>,
     pub had_success: bool,
     /// How many records there were at the last checkpoint.
-    pub checkpoint_at: u64,
+    checkpoint_at: u64,
     /// Layers' deadlines up to here have been seen to.
     pub due_done: DateTime<Utc>,
     pub parts: Option<Parts>,
-    trigger_status: Vec<TriggerStatus>,
-    sink: Option<Sink>,
     started_at: DateTime<Utc>,
     last_heartbeat: DateTime<Utc>,
     restarts: u32,
-    shown: watch::Sender<ProcessStatus>,
+    shown: watch::Sender<Shown>,
     on_stop: Option<Cleanup>,
 }
 
@@ -80,11 +79,8 @@ pub(super) struct Life {
 pub(super) struct Parts {
     pub agent: Arc<dyn Agent>,
     pub context: Arc<Context>,
-    pub layers: Vec<Arc<dyn Layer>>,
+    pub layers: Arc<[Arc<dyn Layer>]>,
 }
-
-/// Offers that wait for the loop; a trigger with more waits itself.
-const MAX_OFFERS: usize = 256;
 
 /// Why an idle process is suspended.
 pub(super) const IDLE: &str = "idle; the next event wakes it";
@@ -107,33 +103,29 @@ impl Life {
         spec: Arc<ProcessSpec>,
         surroundings: Surroundings,
         past: &Past,
-        shown: watch::Sender<ProcessStatus>,
+        resting: Resting,
+        shown: watch::Sender<Shown>,
         restarts: u32,
     ) -> Self {
-        let (sink, offers) = Sink::channel(MAX_OFFERS);
         let now = surroundings.clock.now();
         Self {
             spec,
-            log_clock: surroundings.clock,
-            journal: Arc::clone(&past.journal),
+            clock: surroundings.clock,
             gate: surroundings.gate,
-            fold: past.fold.clone(),
-            inbox: Inbox::default(),
-            keys_on_the_way: BTreeSet::new(),
-            offers,
+            checkpoint_at: resting.reception.fold.checkpoint_at(),
+            reception: resting.reception,
+            listeners: Listeners::default(),
+            before: resting.listeners,
             runs: JoinSet::new(),
             busy: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            begun: BTreeSet::new(),
             cancel: CancellationToken::new(),
             pause: still_paused(past),
-            triggers: JoinSet::new(),
             last_work: now,
             had_success: false,
-            checkpoint_at: past.fold.checkpoint_at(),
             due_done: DateTime::<Utc>::MIN_UTC,
             parts: None,
-            trigger_status: Vec::new(),
-            sink: Some(sink),
             started_at: now,
             last_heartbeat: now,
             restarts,
@@ -144,41 +136,41 @@ impl Life {
 
     /// The clock's time.
     pub fn now(&self) -> DateTime<Utc> {
-        self.log_clock.now()
+        self.clock.now()
     }
 
-    /// Records an entry without waiting, and lets it move the state.
-    pub fn push(&mut self, entry: Entry) -> Result<(), String> {
-        self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
-        self.fold.apply(0, self.now(), &entry);
-        Ok(())
+    /// Sees to what arrives before this life takes anything in itself.
+    pub fn hear_before(&mut self, heard: super::reception::Heard) {
+        if self.before.is_some() { self.reception.take(heard) } else { self.reception.refuse(heard) }
     }
 
     /// Between two runs, and when enough has happened since the last one: writes down what all of it
     /// comes to, so that the next start need not read it.
     pub fn checkpoint_if_due(&mut self) -> Result<(), String> {
+        let fold = &self.reception.fold;
         // A held run's totals live in its records; they are read until it has an end.
         // An event on its way may have its record before the checkpoint's, and is not in the fold yet.
-        let quiet = self.runs.is_empty() && self.fold.open_runs.is_empty() && self.inbox.is_empty();
-        let since = self.fold.entries.saturating_sub(self.checkpoint_at);
-        if !quiet || since < CHECKPOINT_EVERY.max(self.fold.dedup_keys() as u64) {
+        let quiet = self.runs.is_empty() && fold.open_runs.is_empty() && self.reception.is_quiet();
+        let since = fold.entries.saturating_sub(self.checkpoint_at);
+        if !quiet || since < CHECKPOINT_EVERY.max(fold.dedup_keys() as u64) {
             return Ok(());
         }
-        let layers = self.parts.iter().flat_map(|parts| &parts.layers);
+        let layers = self.parts.iter().flat_map(|parts| parts.layers.iter());
         let layers = layers.filter_map(|layer| Some((layer.name().to_owned(), layer.snapshot()?))).collect();
-        self.push(Entry::Checkpoint { fold: Box::new(self.fold.clone()), layers })?;
-        self.checkpoint_at = self.fold.entries;
+        let fold = Box::new(fold.clone());
+        self.reception.push(Entry::Checkpoint { fold, layers })?;
+        self.checkpoint_at = self.reception.fold.entries;
         Ok(())
     }
 
     /// Moves to `to`, unless the process is there already.
     pub fn move_to(&mut self, to: LifecycleState, reason: &str) -> Result<(), String> {
-        let from = self.fold.state;
+        let from = self.reception.fold.state;
         if from == to {
             return Ok(());
         }
         from.next(to).map_err(|error| error.to_string())?;
-        self.push(transition(from, to, reason))?;
+        self.reception.push(transition(from, to, reason))?;
         self.publish();
         Ok(())
     }
@@ -190,60 +182,32 @@ impl Life {
         }
         let interrupted: Vec<RunId> = past.fold.open_runs.keys().cloned().collect();
         let pending = past.fold.open_events.len().saturating_sub(interrupted.len()) as u64;
-        self.push(Entry::Recovered { entries_replayed: past.fold.entries, interrupted, pending_events: pending })
+        let entries_replayed = past.fold.entries;
+        self.reception.push(Entry::Recovered { entries_replayed, interrupted, pending_events: pending })
     }
 
     /// Gives the context its past, opens the triggers, and is up.
     pub async fn take_parts(&mut self, built: Built) -> Result<(), String> {
         self.on_stop = built.on_stop;
-        for change in self.fold.state_history.values().flatten() {
+        for change in self.reception.fold.state_history.values().flatten() {
             built.context.state().apply(change);
         }
-        for past in &self.fold.exchanges {
+        for past in &self.reception.fold.exchanges {
             let user = past.event.prompt(&flyball_core_agent::short_hash(past.run.0.as_bytes()));
             let exchange = Exchange { id: past.run.0.clone(), user, reply: past.reply.clone() };
             built.context.finish(exchange, &[]).await;
         }
-        self.open_triggers(built.triggers).await?;
-        self.parts = Some(Parts { agent: built.agent, context: built.context, layers: built.layers });
+        self.listeners = Listeners::open(built.triggers, &self.reception.fold, &self.reception.sink).await?;
+        // From here on the new ones hear everything; what both have heard is known by its key.
+        drop(self.before.take());
+        self.parts = Some(Parts { agent: built.agent, context: built.context, layers: built.layers.into() });
         match self.pause.clone() {
             Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why)?,
             None => self.move_to(LifecycleState::Awaiting, "up, waiting for a trigger")?,
         }
         // Whoever is told that the process is up must find it so in the journal.
-        self.journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
+        self.reception.journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
         Ok(())
-    }
-
-    async fn open_triggers(&mut self, triggers: Vec<Box<dyn Trigger>>) -> Result<(), String> {
-        let Some(sink) = self.sink.take() else { return Ok(()) };
-        let mut open = Vec::new();
-        for mut trigger in triggers {
-            trigger.open().await.map_err(|error| format!("trigger {}: {error}", trigger.id()))?;
-            open.push(trigger);
-        }
-        for (index, trigger) in open.into_iter().enumerate() {
-            let status = TriggerStatus { id: trigger.id().to_owned(), kind: trigger.kind().to_owned(), fired: 0, error: None };
-            self.trigger_status.push(status);
-            let sink = sink.clone();
-            self.triggers.spawn(async move { (index, trigger.run(sink).await.to_string()) });
-        }
-        Ok(())
-    }
-
-    /// Counts an event of a trigger.
-    pub fn count_fired(&mut self, trigger_id: &str) {
-        if let Some(status) = self.trigger_status.iter_mut().find(|status| status.id == trigger_id) {
-            status.fired += 1;
-        }
-    }
-
-    /// A trigger cannot go on; the process does, and shows why.
-    pub fn trigger_ended(&mut self, index: usize, error: String) {
-        if let Some(status) = self.trigger_status.get_mut(index) {
-            tracing::error!(process = %self.spec.name, trigger = %status.id, %error, "a trigger ended");
-            status.error = Some(error);
-        }
     }
 
     /// Says that the loop is well.
@@ -271,41 +235,61 @@ impl Life {
             tracing::warn!(process = %self.spec.name, "letting the process's parts go took too long and was given up");
         }
         let moved = self.move_to(state, reason);
-        let durable = self.journal.append(Vec::new()).await.map_err(|error| error.to_string());
+        let durable = self.reception.journal.append(Vec::new()).await.map_err(|error| error.to_string());
         if moved.is_err() || durable.is_err() {
             // The journal is gone; at least whoever looks is told.
-            self.fold.state = state;
-            self.fold.reason = reason.to_owned();
+            self.reception.fold.state = state;
+            self.reception.fold.reason = reason.to_owned();
         }
         self.publish();
         moved.and(durable.map(drop))
     }
 
+    /// What is left when it has ended.
+    pub fn rest(self) -> Resting {
+        let listeners = self.before.or(Some(self.listeners));
+        Resting { reception: self.reception, listeners }
+    }
+
     /// Shows what the process is doing.
-    pub fn publish(&self) {
-        let alive = self.fold.state.is_alive();
-        let held = self.fold.open_runs.iter().filter_map(|(run, open)| Some((run.0.clone(), json!(open.held.as_ref()?))));
-        let layers = self.parts.iter().flat_map(|parts| &parts.layers);
-        let layers: Map<String, Value> = layers.filter_map(|layer| Some((layer.name().to_owned(), layer.status()?))).collect();
-        let status = ProcessStatus {
+    pub fn publish(&mut self) {
+        let listening = self.listeners.listening(&self.reception);
+        let base = self.status();
+        let layers: Arc<[Arc<dyn Layer>]> = self.parts.as_ref().map_or_else(|| Arc::new([]) as _, |parts| Arc::clone(&parts.layers));
+        self.shown.send_modify(|shown| {
+            if layers.is_empty() && !shown.layers.is_empty() {
+                // What a life's layers said last is still worth showing when it is over.
+                shown.layers_said = said(&shown.layers);
+            }
+            let layers_said = std::mem::take(&mut shown.layers_said);
+            *shown = Shown { base, layers, layers_said, listening };
+        });
+    }
+
+    fn status(&self) -> ProcessStatus {
+        let fold = &self.reception.fold;
+        let alive = fold.state.is_alive();
+        let held = fold.open_runs.iter().filter_map(|(run, open)| Some((run.0.clone(), json!(open.held.as_ref()?))));
+        ProcessStatus {
             name: self.spec.name.clone(),
             process_id: self.spec.process_id(),
-            state: self.fold.state,
-            reason: self.fold.reason.clone(),
-            invocation_count: self.fold.invocation_count,
-            consecutive_failures: self.fold.consecutive_failures,
+            state: fold.state,
+            reason: fold.reason.clone(),
+            invocation_count: fold.invocation_count,
+            consecutive_failures: fold.consecutive_failures,
             restart_count: self.restarts,
             given_up: false,
             started_at: alive.then_some(self.started_at),
-            uptime_seconds: if alive { self.age().as_seconds_f64().max(0.0) } else { 0.0 },
+            uptime_seconds: 0.0,
             last_heartbeat: Some(self.last_heartbeat),
-            pending_events: self.fold.open_events.len() - self.busy.len().min(self.fold.open_events.len()),
+            pending_events: fold.open_events.len().saturating_sub(self.busy.len()),
+            events: fold.events,
+            open_events: fold.open_events.len(),
+            disk_full: self.reception.journal.is_full(),
             active_runs: self.runs.len(),
             held_runs: held.collect(),
-            triggers: self.trigger_status.clone(),
-            // What a life's layers said last is still worth showing when it is over.
-            layers: if self.parts.is_some() { layers } else { self.shown.borrow().layers.clone() },
-        };
-        self.shown.send_replace(status);
+            triggers: Vec::new(),
+            layers: Map::new(),
+        }
     }
 }

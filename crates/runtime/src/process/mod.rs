@@ -1,21 +1,29 @@
 //! One process: its handle, and the task behind it that starts, drives, and restarts it.
 
 mod drive;
-mod inbox;
 mod life;
+mod listeners;
+mod next_run;
+mod reception;
 mod run;
+mod shown;
 mod supervise;
+mod weight;
 
 use std::sync::Arc;
 
 use flyball_context::{Context, StateEntry};
 use flyball_core_agent::{Clock, TriggerEvent};
-use flyball_journal::{Journal, LifecycleState, Log, Record};
+use flyball_journal::{Log, ProcessFold, Record};
 use flyball_triggers::{Receipt, Refusal};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Blueprint, ControlError, ProcessSpec, ProcessStatus, Settlement};
+use reception::Reception;
+use shown::Shown;
+
+pub use shown::StatusWatch;
 
 /// A long-running agent. The handle is cheap to clone; the process lives until it is stopped, and
 /// its task until every handle is gone.
@@ -25,19 +33,49 @@ pub struct AgentProcess {
     commands: mpsc::Sender<Command>,
     clock: Arc<dyn Clock>,
     context: watch::Receiver<Option<Arc<Context>>>,
-    status: watch::Receiver<ProcessStatus>,
+    shown: watch::Receiver<Shown>,
 }
 
 /// What a process is asked to do. Answers come when it is done.
 pub(crate) enum Command {
     Start(Answer<()>),
-    Stop(Answer<()>),
-    Pause { why: String, answer: Answer<()> },
+    /// `listen` says that what other agents say is taken in until `StopListening`.
+    Stop {
+        listen: bool,
+        answer: Answer<()>,
+    },
+    StopListening(Answer<()>),
+    Pause {
+        why: String,
+        answer: Answer<()>,
+    },
     Resume(Answer<()>),
-    Inject { event: TriggerEvent, answer: oneshot::Sender<Result<Receipt, Refusal>> },
-    Put { key: String, value: Value, source: String, answer: Answer<()> },
-    Resolve { settlement: Settlement, answer: Answer<()> },
-    Layer { layer: String, request: String, body: Value, answer: Answer<Value> },
+    Inject {
+        event: TriggerEvent,
+        answer: oneshot::Sender<Result<Receipt, Refusal>>,
+    },
+    Put {
+        key: String,
+        value: Value,
+        source: String,
+        answer: Answer<()>,
+    },
+    Resolve {
+        settlement: Settlement,
+        answer: Answer<()>,
+    },
+    DeadLetter {
+        event_id: String,
+        again: bool,
+        note: String,
+        answer: Answer<()>,
+    },
+    Layer {
+        layer: String,
+        request: String,
+        body: Value,
+        answer: Answer<Value>,
+    },
 }
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, ControlError>>;
@@ -66,22 +104,23 @@ impl AgentProcess {
     ) -> Self {
         let spec = Arc::new(spec);
         let (commands, taken) = mpsc::channel(MAX_COMMANDS);
-        let (shown, status) = watch::channel(unstarted(&spec, &recovered, damage.as_deref()));
+        let fold = ProcessFold::of(&recovered);
+        let (showing, shown) = watch::channel(Shown::unstarted(&spec, &fold, damage.as_deref()));
         let (lent, context) = watch::channel(None);
-        let journal: Arc<dyn Journal> = surroundings.log.process(&spec.name);
+        let journal = surroundings.log.process(&spec.name);
+        let clock = Arc::clone(&surroundings.clock);
         let supervisor = supervise::Supervisor {
             spec: Arc::clone(&spec),
             blueprint,
             surroundings,
-            journal,
             recovered: Some(recovered),
             damage,
-            shown,
+            shown: showing,
             lent,
         };
-        let clock = Arc::clone(&supervisor.surroundings.clock);
-        tokio::spawn(supervisor.run(taken));
-        Self { spec, commands, clock, context, status }
+        let reception = Reception::new(journal, Arc::clone(&clock), fold);
+        tokio::spawn(supervisor.run(reception, taken));
+        Self { spec, commands, clock, context, shown }
     }
 
     /// Its name.
@@ -96,16 +135,12 @@ impl AgentProcess {
 
     /// What it is doing now.
     pub fn status(&self) -> ProcessStatus {
-        let mut status = self.status.borrow().clone();
-        if let Some(started_at) = status.started_at {
-            status.uptime_seconds = (self.clock.now() - started_at).as_seconds_f64().max(0.0);
-        }
-        status
+        self.shown.borrow().status(self.clock.now())
     }
 
     /// Tells of every change of its status.
-    pub fn watch(&self) -> watch::Receiver<ProcessStatus> {
-        self.status.clone()
+    pub fn watch(&self) -> StatusWatch {
+        StatusWatch::new(self.shown.clone(), Arc::clone(&self.clock))
     }
 
     /// Starts it, and returns when it is up or has failed to come up.
@@ -115,7 +150,17 @@ impl AgentProcess {
 
     /// Stops it, and returns when it has stopped.
     pub async fn stop(&self) -> Result<(), ControlError> {
-        self.ask(Command::Stop).await
+        self.ask(|answer| Command::Stop { listen: false, answer }).await
+    }
+
+    /// Stops it, but goes on taking in what other agents say, to be handled at the next start.
+    pub(crate) async fn stop_and_listen(&self) -> Result<(), ControlError> {
+        self.ask(|answer| Command::Stop { listen: true, answer }).await
+    }
+
+    /// Takes in no more of what other agents say, if it has stopped.
+    pub(crate) async fn stop_listening(&self) -> Result<(), ControlError> {
+        self.ask(Command::StopListening).await
     }
 
     /// Holds back new runs.
@@ -157,6 +202,12 @@ impl AgentProcess {
         self.ask(|answer| Command::Resolve { settlement, answer }).await
     }
 
+    /// Handles a dead letter once more, or gives it up.
+    pub async fn see_to_dead_letter(&self, event_id: &str, again: bool, note: &str) -> Result<(), ControlError> {
+        let (event_id, note) = (event_id.to_owned(), note.to_owned());
+        self.ask(|answer| Command::DeadLetter { event_id, again, note, answer }).await
+    }
+
     /// Asks one of its layers.
     pub async fn command(&self, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {
         let (layer, request) = (layer.to_owned(), request.to_owned());
@@ -176,28 +227,4 @@ impl AgentProcess {
 
 fn gone() -> ControlError {
     ControlError::Failed("the process's task has ended".into())
-}
-
-fn unstarted(spec: &ProcessSpec, recovered: &[Record], damage: Option<&str>) -> ProcessStatus {
-    let fold = flyball_journal::ProcessFold::of(recovered);
-    // What a journal of an earlier life says of being alive is not so before the start.
-    let state = if fold.state.is_over() { fold.state } else { LifecycleState::Stopped };
-    ProcessStatus {
-        name: spec.name.clone(),
-        process_id: spec.process_id(),
-        state: if damage.is_some() { LifecycleState::Failed } else { state },
-        reason: damage.map_or(fold.reason, str::to_owned),
-        invocation_count: fold.invocation_count,
-        consecutive_failures: fold.consecutive_failures,
-        restart_count: 0,
-        given_up: damage.is_some(),
-        started_at: None,
-        uptime_seconds: 0.0,
-        last_heartbeat: None,
-        pending_events: fold.open_events.len(),
-        active_runs: 0,
-        held_runs: Map::new(),
-        triggers: Vec::new(),
-        layers: Map::new(),
-    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_context::Exchange;
-use flyball_core_agent::{Change, Error, Invocation, Outcome, Run, RunId, TriggerEvent};
-use flyball_journal::{Entry, Journal, Tape};
+use flyball_core_agent::{Change, Clock, Error, Invocation, Outcome, Run, RunId, TriggerEvent};
+use flyball_journal::{Entry, Journal, Tape, append_patiently};
 use tokio_util::sync::CancellationToken;
 
 use super::life::Parts;
+use crate::Delivery;
 
 /// What a run is begun with.
 pub(super) struct Task {
@@ -19,8 +20,12 @@ pub(super) struct Task {
     pub tape: Tape,
     pub parts: Parts,
     pub journal: Arc<dyn Journal>,
+    pub clock: Arc<dyn Clock>,
     pub cancel: CancellationToken,
     pub deadline: Option<Duration>,
+    pub delivery: Delivery,
+    /// How often it failed before.
+    pub failures: u32,
 }
 
 /// How a run ended, with the entry that says so, which is durable by now.
@@ -70,10 +75,18 @@ impl Task {
                 Entry::InvocationResult { run: self.run.clone(), event_id: event_id.clone(), outcome, changes: changes.clone() }
             }
             Err(Error::Parked(why)) => Entry::InvocationHeld { run: self.run.clone(), why },
-            Err(Error::Failed(error)) => Entry::Error { run: self.run.clone(), event_id: event_id.clone(), error, last: true },
+            Err(Error::Failed(error)) => {
+                let retry_at = self.delivery.retry_at(self.failures + 1, self.clock.now());
+                let last = retry_at.is_none();
+                Entry::Error { run: self.run.clone(), event_id: event_id.clone(), error, last, retry_at }
+            }
             Err(Error::Cancelled) => return RunEnd { event_id, recorded: None, outcome: None, lost: None },
         };
-        if let Err(error) = self.journal.append(vec![entry.clone()]).await {
+        if let Err(error) = append_patiently(&*self.journal, vec![entry.clone()], &self.cancel).await {
+            // Told to stop while the disk was full: it goes on at the next start, as after a crash.
+            if matches!(error, flyball_journal::Error::Full { .. }) {
+                return RunEnd { event_id, recorded: None, outcome: None, lost: None };
+            }
             return RunEnd { event_id, recorded: None, outcome: None, lost: Some(error.to_string()) };
         }
         if let Some(outcome) = &outcome {

@@ -5,74 +5,124 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_context::Context;
-use flyball_journal::{Entry, Journal, LifecycleState, ProcessFold, Record};
+use flyball_journal::{Entry, Journal, LifecycleState, Record};
 use tokio::sync::{mpsc, watch};
 
 use super::life::{End, Life};
+use super::listeners::Listeners;
+use super::reception::{Heard, Reception};
+use super::shown::Shown;
 use super::{Answer, Command, Surroundings, drive};
-use crate::{Blueprint, ControlError, Past, ProcessSpec, ProcessStatus, RestartPolicy, StartCause};
+use crate::{Blueprint, Built, ControlError, Past, ProcessSpec, RestartPolicy, StartCause};
 
 pub(super) struct Supervisor {
     pub spec: Arc<ProcessSpec>,
     pub blueprint: Arc<dyn Blueprint>,
     pub surroundings: Surroundings,
-    pub journal: Arc<dyn Journal>,
     /// What the log held when it was opened; the first start takes it.
     pub recovered: Option<Vec<Record>>,
     /// Why the process must not run: its records are damaged.
     pub damage: Option<String>,
-    pub shown: watch::Sender<ProcessStatus>,
+    pub shown: watch::Sender<Shown>,
     /// The context of the present life, for those who look at it from outside.
     pub lent: watch::Sender<Option<Arc<Context>>>,
+}
+
+/// A process between two lives.
+pub(super) struct Resting {
+    pub reception: Reception,
+    /// What goes on listening to other agents. Without, nothing is taken in.
+    pub listeners: Option<Listeners>,
 }
 
 /// A restart waits this long at the most.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
+/// What is on its way to the disk is given up after this time.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
+
+impl Resting {
+    /// What arrives next.
+    async fn next(&mut self) -> Heard {
+        self.reception.next().await
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        if self.listeners.is_some() { self.reception.take(heard) } else { self.reception.refuse(heard) }
+    }
+
+    /// Takes nothing in any more. What is on its way gets a short time.
+    async fn stop_listening(&mut self) {
+        if let Some(mut listeners) = self.listeners.take() {
+            listeners.stop(false).await;
+        }
+        self.reception.refuse_waiting();
+        let settled = async {
+            while !self.reception.is_quiet() {
+                let heard = self.reception.next().await;
+                self.reception.refuse(heard);
+            }
+        };
+        // Who is not answered does not take it for a yes.
+        let _ = tokio::time::timeout(SETTLE_TIME, settled).await;
+    }
+}
+
 impl Supervisor {
     /// Serves commands until every handle is gone.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        while let Some(command) = commands.recv().await {
-            match command {
-                Command::Start(answer) => self.live(answer, &mut commands).await,
-                Command::Stop(answer) => drop(answer.send(Ok(()))),
-                other => refuse(other, self.shown.borrow().state),
+    pub async fn run(mut self, reception: Reception, mut commands: mpsc::Receiver<Command>) {
+        let mut resting = Resting { reception, listeners: None };
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None => return,
+                    Some(Command::Start(answer)) => resting = self.live(answer, resting, &mut commands).await,
+                    Some(command) => self.answer(command, &mut resting).await,
+                },
+                heard = resting.next() => resting.hear(heard),
             }
         }
     }
 
     /// One start by hand, and the restarts that follow from it.
-    async fn live(&mut self, answer: Answer<()>, commands: &mut mpsc::Receiver<Command>) {
+    async fn live(&mut self, answer: Answer<()>, mut resting: Resting, commands: &mut mpsc::Receiver<Command>) -> Resting {
         let mut answer = Some(answer);
         let mut cause = None;
         let mut restarts = 0;
         loop {
-            let end = self.one_life(cause, restarts, answer.take(), commands).await;
+            let (end, left) = self.one_life(cause, restarts, answer.take(), resting, commands).await;
+            resting = left;
             let why = match end {
-                End::Stopped => return,
+                End::Stopped { listen: true } => return resting,
+                End::Stopped { listen: false } | End::NotStarted => {
+                    resting.stop_listening().await;
+                    return resting;
+                }
                 End::TooOld => {
                     cause = Some(StartCause::Restart);
                     continue;
                 }
-                End::NotStarted => return,
                 End::Failed { why, had_success } => {
                     restarts = if had_success { 0 } else { restarts };
                     why
                 }
             };
-            if self.spec.restart.policy == RestartPolicy::Never || restarts >= self.spec.restart.max_restarts {
+            // A journal that takes no records any more takes none in the next life either.
+            let journal = resting.reception.journal.append(Vec::new()).await;
+            let hopeless = journal.is_err_and(|error| matches!(error, flyball_journal::Error::Closed(_)));
+            if hopeless || self.spec.restart.policy == RestartPolicy::Never || restarts >= self.spec.restart.max_restarts {
                 tracing::error!(process = %self.spec.name, %why, restarts, "the process failed and is not started again");
-                self.shown.send_modify(|status| status.given_up = true);
-                return;
+                resting.stop_listening().await;
+                self.shown.send_modify(|shown| shown.base.given_up = true);
+                return resting;
             }
             restarts += 1;
             let wait = (self.spec.restart.backoff * 2_u32.saturating_pow(restarts - 1)).min(MAX_BACKOFF);
             tracing::warn!(process = %self.spec.name, %why, ?wait, "the process failed and will be started again");
-            let state = self.shown.borrow().state;
-            match wait_for_restart(wait, commands, state).await {
+            match self.wait_for_restart(wait, commands, &mut resting).await {
                 Wake::Restart => {}
                 Wake::Start(by_hand) => answer = Some(by_hand),
-                Wake::Stop => return,
+                Wake::Stop => return resting,
             }
             cause = Some(StartCause::Restart);
         }
@@ -83,54 +133,125 @@ impl Supervisor {
         cause: Option<StartCause>,
         restarts: u32,
         answer: Option<Answer<()>>,
+        resting: Resting,
         commands: &mut mpsc::Receiver<Command>,
-    ) -> End {
+    ) -> (End, Resting) {
         let by_hand = cause.is_none();
-        match self.begin(cause, restarts).await {
-            Ok(life) => {
+        match self.begin(cause, restarts, resting).await {
+            Ok(mut life) => {
                 self.lent.send_replace(life.parts.as_ref().map(|parts| Arc::clone(&parts.context)));
                 tell(answer, Ok(()));
-                let end = drive::drive(life, commands).await;
+                let end = drive::drive(&mut life, commands).await;
                 self.lent.send_replace(None);
-                end
+                (end, life.rest())
             }
-            Err(why) => {
+            Err((why, resting)) => {
                 tell(answer, Err(ControlError::Failed(format!("{} did not start: {why}", self.spec.name))));
-                if by_hand { End::NotStarted } else { End::Failed { why, had_success: false } }
+                (if by_hand { End::NotStarted } else { End::Failed { why, had_success: false } }, *resting)
             }
         }
     }
 
-    async fn begin(&mut self, cause: Option<StartCause>, restarts: u32) -> Result<Life, String> {
+    /// Builds the process anew. What other agents say meanwhile is heard, if it was before.
+    async fn begin(
+        &mut self,
+        cause: Option<StartCause>,
+        restarts: u32,
+        resting: Resting,
+    ) -> Result<Box<Life>, (String, Box<Resting>)> {
         if let Some(damage) = &self.damage {
-            return Err(format!("its journal is damaged ({damage}); it will not run on a guess"));
+            let why = format!("its journal is damaged ({damage}); it will not run on a guess");
+            return Err((why, Box::new(resting)));
         }
-        let records = self.records().await?;
-        let fold = ProcessFold::of(&records);
-        let cause = cause.unwrap_or(if fold.state.is_over() { StartCause::Asked } else { StartCause::Recovery });
-        let past = Past { records, fold, journal: Arc::clone(&self.journal), cause };
-        let mut life = Life::new(Arc::clone(&self.spec), self.surroundings.clone(), &past, self.shown.clone(), restarts);
-        life.move_to(LifecycleState::Starting, start_reason(cause))?;
-        life.note_recovery(&past)?;
-        let built = match self.blueprint.build(&past).await {
-            Ok(built) => built,
-            Err(why) => return Err(life.failed_to_start(why).await),
+        let records = match self.records(&*Arc::clone(&resting.reception.journal)).await {
+            Ok(records) => records,
+            Err(why) => return Err((why, Box::new(resting))),
         };
-        match life.take_parts(built).await {
+        let fold = resting.reception.fold.clone();
+        let cause = cause.unwrap_or(if fold.state.is_over() { StartCause::Asked } else { StartCause::Recovery });
+        let past = Past { records, fold, journal: Arc::clone(&resting.reception.journal), cause };
+        let (spec, surroundings) = (Arc::clone(&self.spec), self.surroundings.clone());
+        let mut life = Box::new(Life::new(spec, surroundings, &past, resting, self.shown.clone(), restarts));
+        let up = async {
+            life.move_to(LifecycleState::Starting, start_reason(cause))?;
+            life.note_recovery(&past)?;
+            let built = self.build(&past, &mut life).await?;
+            life.take_parts(built).await
+        };
+        match up.await {
             Ok(()) => Ok(life),
-            Err(why) => Err(life.failed_to_start(why).await),
+            Err(why) => {
+                let why = life.failed_to_start(why).await;
+                Err((why, Box::new(life.rest())))
+            }
         }
     }
 
-    async fn records(&mut self) -> Result<Vec<Record>, String> {
+    async fn build(&self, past: &Past, life: &mut Life) -> Result<Built, String> {
+        let mut built = self.blueprint.build(past);
+        loop {
+            tokio::select! {
+                built = &mut built => return built,
+                heard = life.reception.next() => life.hear_before(heard),
+            }
+        }
+    }
+
+    async fn records(&mut self, journal: &dyn Journal) -> Result<Vec<Record>, String> {
         if let Some(records) = self.recovered.take() {
             return Ok(records);
         }
         // Waiting for an append brings everything before it to the storage.
-        self.journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
+        journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
         let (log, name) = (Arc::clone(&self.surroundings.log), self.spec.name.clone());
         let read = tokio::task::spawn_blocking(move || log.records(&name)).await;
         read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    async fn wait_for_restart(&self, wait: Duration, commands: &mut mpsc::Receiver<Command>, resting: &mut Resting) -> Wake {
+        let elapsed = tokio::time::sleep(wait);
+        tokio::pin!(elapsed);
+        loop {
+            tokio::select! {
+                () = &mut elapsed => return Wake::Restart,
+                heard = resting.next() => resting.hear(heard),
+                command = commands.recv() => match command {
+                    None => return Wake::Stop,
+                    Some(Command::Start(answer)) => return Wake::Start(answer),
+                    Some(Command::Stop { listen, answer }) => {
+                        if !listen {
+                            resting.stop_listening().await;
+                        }
+                        tell(Some(answer), Ok(()));
+                        return Wake::Stop;
+                    }
+                    Some(other) => self.answer(other, resting).await,
+                },
+            }
+        }
+    }
+
+    /// Answers a command while the process is not alive.
+    async fn answer(&self, command: Command, resting: &mut Resting) {
+        let state = self.shown.borrow().base.state;
+        let error = ControlError::State(format!("the process is {state}: start it first"));
+        match command {
+            Command::Stop { listen: true, answer } => tell(Some(answer), Ok(())),
+            Command::Stop { listen: false, answer } | Command::StopListening(answer) => {
+                resting.stop_listening().await;
+                tell(Some(answer), Ok(()));
+            }
+            // What was decided about the past needs no process that lives.
+            Command::Resolve { settlement, answer } => drop(answer.send(resting.reception.settle(settlement).await)),
+            Command::DeadLetter { event_id, again, note, answer } => {
+                drop(answer.send(resting.reception.see_to(&event_id, again, note).await));
+            }
+            Command::Start(answer) | Command::Resume(answer) | Command::Pause { answer, .. } | Command::Put { answer, .. } => {
+                tell(Some(answer), Err(error));
+            }
+            Command::Inject { answer, .. } => drop(answer.send(Err(flyball_triggers::Refusal::Closed))),
+            Command::Layer { answer, .. } => drop(answer.send(Err(error))),
+        }
     }
 }
 
@@ -148,46 +269,10 @@ enum Wake {
     Stop,
 }
 
-async fn wait_for_restart(wait: Duration, commands: &mut mpsc::Receiver<Command>, state: LifecycleState) -> Wake {
-    let elapsed = tokio::time::sleep(wait);
-    tokio::pin!(elapsed);
-    loop {
-        tokio::select! {
-            () = &mut elapsed => return Wake::Restart,
-            command = commands.recv() => match command {
-                None => return Wake::Stop,
-                Some(Command::Start(answer)) => return Wake::Start(answer),
-                Some(Command::Stop(answer)) => {
-                    tell(Some(answer), Ok(()));
-                    return Wake::Stop;
-                }
-                Some(other) => refuse(other, state),
-            },
-        }
-    }
-}
-
 fn tell(answer: Option<Answer<()>>, result: Result<(), ControlError>) {
     if let Some(answer) = answer {
         // Whoever asked may have stopped waiting.
         let _ = answer.send(result);
-    }
-}
-
-/// Answers a command that makes no sense while the process is not alive.
-fn refuse(command: Command, state: LifecycleState) {
-    let error = ControlError::State(format!("the process is {state}: start it first"));
-    match command {
-        Command::Start(answer)
-        | Command::Stop(answer)
-        | Command::Resume(answer)
-        | Command::Pause { answer, .. }
-        | Command::Resolve { answer, .. }
-        | Command::Put { answer, .. } => {
-            tell(Some(answer), Err(error));
-        }
-        Command::Inject { answer, .. } => drop(answer.send(Err(flyball_triggers::Refusal::Closed))),
-        Command::Layer { answer, .. } => drop(answer.send(Err(error))),
     }
 }
 

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::WatchEvent;
 use super::tree::{Files, Filter, Stamp};
-use crate::Error;
+use crate::{Cursor, Error};
 
 /// What was known at the last look.
 pub(super) struct Ledger {
@@ -37,17 +39,54 @@ pub(super) struct Looked {
 impl Change {
     /// The same for the same state of the same file.
     pub(super) fn dedup_key(&self) -> String {
-        let Stamp { inode, size, modified, changed } = self.stamp;
         let gone = if self.event == WatchEvent::Deleted { "gone:" } else { "" };
-        format!("{gone}{}:{inode}:{size}:{modified}:{changed}", self.path.to_string_lossy())
+        format!("{gone}{}:{}", self.path.to_string_lossy(), self.stamp.written())
+    }
+
+    /// What the change changes of what is known.
+    pub(super) fn cursor(&self) -> Cursor {
+        let now = if self.event == WatchEvent::Deleted { Value::Null } else { json!(self.stamp.written()) };
+        let from = self.moved_from.as_ref().map(|from| (key(from), Value::Null));
+        from.into_iter().chain([(key(&self.path), now)]).collect()
     }
 }
 
+/// The key under which it is kept that the directory was looked at, so that an empty one is told from
+/// one that was never seen.
+const SEEN: &str = "";
+
+/// More files than this are not remembered from one start to the next: they would fill the journal.
+pub(super) const MAX_REMEMBERED: usize = 50_000;
+
+fn key(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 impl Ledger {
-    /// Knows the files as they are now.
-    pub(super) fn open(filter: Arc<Filter>) -> Result<Self, Error> {
-        let known = filter.walk(filter.root())?;
+    /// Knows the files as `cursor` has them; as they are now, where it has none.
+    pub(super) fn open(filter: Arc<Filter>, cursor: &Cursor) -> Result<Self, Error> {
+        if !cursor.contains_key(SEEN) {
+            let known = filter.walk(filter.root())?;
+            return Ok(Self { filter, known });
+        }
+        let stamp = |(path, stamp): (&String, &Value)| Some((PathBuf::from(path), Stamp::parse(stamp.as_str()?)?));
+        // A file that is watched no more, because the patterns are others, is not one that is gone.
+        let known = cursor.iter().filter_map(stamp).filter(|(path, _)| filter.wants(path)).collect();
         Ok(Self { filter, known })
+    }
+
+    /// All that is known, to be kept; `None` where that is too much.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        if self.known.len() > MAX_REMEMBERED {
+            return None;
+        }
+        let files = self.known.iter().map(|(path, stamp)| (key(path), json!(stamp.written())));
+        Some(files.chain([(SEEN.to_owned(), json!(true))]).collect())
+    }
+
+    /// So many files are known that changes of them are not kept.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.known.len() > MAX_REMEMBERED
     }
 
     /// Looks at what was reported. Blocks.

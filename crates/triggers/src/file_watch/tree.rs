@@ -38,6 +38,24 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// As it is kept with the process.
+    pub(super) fn written(&self) -> String {
+        let Self { inode, size, modified, changed } = self;
+        format!("{inode}:{size}:{modified}:{changed}")
+    }
+
+    /// Reads what [`Stamp::written`] wrote.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let stamp = Self {
+            inode: parts.next()?.parse().ok()?,
+            size: parts.next()?.parse().ok()?,
+            modified: parts.next()?.parse().ok()?,
+            changed: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(stamp)
+    }
+
     /// The same file with the same content, as far as can be seen from outside.
     pub(super) fn same(&self, other: &Self) -> bool {
         (self.inode, self.size, self.modified) == (other.inode, other.size, other.modified)

@@ -12,8 +12,8 @@ pub(super) type Answer = Response<Full<Bytes>>;
 pub(super) const RETRY_SOON: u32 = 5;
 pub(super) const RETRY_LATER: u32 = 30;
 
-pub(super) fn not_now(why: &str, seconds: u32) -> Answer {
-    let mut refusal = refused(StatusCode::SERVICE_UNAVAILABLE, why);
+pub(super) fn not_now(status: StatusCode, why: &str, seconds: u32) -> Answer {
+    let mut refusal = refused(status, why);
     refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     *refusal
 }

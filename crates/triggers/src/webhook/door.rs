@@ -122,14 +122,22 @@ impl Door {
             Ok(Ok(receipt)) => answer(StatusCode::ACCEPTED, &json!({"status": "accepted", "event_id": receipt.event_id})),
             // Why is the operator's business, and not the sender's.
             Ok(Err(Refusal::Filtered { .. })) => answer(StatusCode::OK, &json!({"status": "ignored"})),
-            Ok(Err(refusal @ Refusal::Full { .. })) => not_now(&refusal.to_string(), RETRY_SOON),
-            Ok(Err(refusal @ Refusal::Closed)) => not_now(&refusal.to_string(), RETRY_LATER),
+            Ok(Err(refusal @ Refusal::Full { .. })) => {
+                not_now(StatusCode::TOO_MANY_REQUESTS, &refusal.to_string(), RETRY_SOON)
+            }
+            Ok(Err(refusal @ (Refusal::Closed | Refusal::Overlaps))) => {
+                not_now(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string(), RETRY_LATER)
+            }
+            Ok(Err(refusal @ Refusal::NoRoom)) => {
+                tracing::warn!(trigger = self.id, %refusal, "a webhook event was refused");
+                not_now(StatusCode::INSUFFICIENT_STORAGE, "there is no room for the event", RETRY_LATER)
+            }
             Ok(Err(refusal @ Refusal::NotDurable(_))) => {
                 tracing::warn!(trigger = self.id, %refusal, "a webhook event was refused");
                 // The cause names files and disks, which are none of the sender's business.
-                not_now("the event could not be made durable", RETRY_LATER)
+                not_now(StatusCode::SERVICE_UNAVAILABLE, "the event could not be made durable", RETRY_LATER)
             }
-            Err(_) => not_now("the process did not answer in time", RETRY_LATER),
+            Err(_) => not_now(StatusCode::SERVICE_UNAVAILABLE, "the process did not answer in time", RETRY_LATER),
         }
     }
 }

@@ -61,7 +61,7 @@ impl Routes {
         let route = self.known().get(path).map(|route| route.door.clone());
         match route {
             Some(Some(door)) => door.answer(request, remote).await,
-            Some(None) => not_now("the process that listens here is not running", RETRY_LATER),
+            Some(None) => not_now(StatusCode::SERVICE_UNAVAILABLE, "the process that listens here is not running", RETRY_LATER),
             None => *refused(StatusCode::NOT_FOUND, "nothing is at this path"),
         }
     }

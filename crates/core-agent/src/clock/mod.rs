@@ -1,10 +1,14 @@
 //! Time as an argument, so that a test owns it.
 
+mod node;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
+
+pub use node::NodeClock;
 
 /// Where everything that keeps time reads it: triggers, deadlines of missions, days of budgets.
 #[async_trait::async_trait]

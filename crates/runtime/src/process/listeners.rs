@@ -1,0 +1,157 @@
+//! The triggers of a process while they run, and what is shown of them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use flyball_journal::ProcessFold;
+use flyball_triggers::{Cron, FilterCounts, Overlap, Sink, Trigger};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+
+use super::reception::Reception;
+use crate::TriggerStatus;
+
+/// Triggers that run. Dropping it stops them.
+#[derive(Default)]
+pub(super) struct Listeners {
+    /// Those that stop with a life: their places, and why they ended.
+    tasks: JoinSet<(usize, String)>,
+    /// Those that go on between two lives.
+    lingering: JoinSet<(usize, String)>,
+    listening: Listening,
+}
+
+/// What is shown of triggers.
+#[derive(Clone, Default)]
+pub(crate) struct Listening {
+    each: Arc<[OneTrigger]>,
+    /// What changes while they run, by their places.
+    now: Vec<Moving>,
+}
+
+struct OneTrigger {
+    id: String,
+    kind: &'static str,
+    remark: Option<String>,
+    overlap: Overlap,
+    calendar: Option<Cron>,
+    filter: Option<watch::Receiver<FilterCounts>>,
+}
+
+#[derive(Clone, Default)]
+struct Moving {
+    fired: u64,
+    skipped: u64,
+    last_skipped: String,
+    error: Option<String>,
+}
+
+impl Listeners {
+    /// Opens `triggers`, each where it stood, and lets them run. The error names the first that cannot.
+    pub async fn open(triggers: Vec<Box<dyn Trigger>>, fold: &ProcessFold, sink: &Sink) -> Result<Self, String> {
+        let mut open = Vec::new();
+        for mut trigger in triggers {
+            let cursor = fold.triggers.get(trigger.id()).map(|known| known.cursor.clone()).unwrap_or_default();
+            trigger.open(&cursor).await.map_err(|error| format!("trigger {}: {error}", trigger.id()))?;
+            open.push(trigger);
+        }
+        let mut listeners = Self::default();
+        let each: Vec<OneTrigger> = open.iter().map(|trigger| OneTrigger::of(&**trigger)).collect();
+        listeners.listening = Listening { now: vec![Moving::default(); each.len()], each: each.into() };
+        for (index, trigger) in open.into_iter().enumerate() {
+            let tasks = if trigger.lingers() { &mut listeners.lingering } else { &mut listeners.tasks };
+            let sink = sink.clone();
+            tasks.spawn(async move { (index, trigger.run(sink).await.to_string()) });
+        }
+        Ok(listeners)
+    }
+
+    /// The next one that ended. Pending while none does. Cancel-safe.
+    pub async fn next_ended(&mut self) -> Result<(usize, String), JoinError> {
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => ended,
+            Some(ended) = self.lingering.join_next() => ended,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// A trigger cannot go on; the process does, and shows why.
+    pub fn ended(&mut self, process: &str, ended: Result<(usize, String), JoinError>) {
+        match ended {
+            Ok((index, error)) => {
+                let id = self.listening.each.get(index).map_or("", |trigger| trigger.id.as_str());
+                tracing::error!(process, trigger = id, %error, "a trigger ended");
+                if let Some(now) = self.listening.now.get_mut(index) {
+                    now.error = Some(error);
+                }
+            }
+            Err(error) => tracing::error!(process, %error, "a trigger's task ended badly"),
+        }
+    }
+
+    /// Stops those that do not go on between two lives; all of them, unless `linger`.
+    pub async fn stop(&mut self, linger: bool) {
+        self.tasks.shutdown().await;
+        if !linger {
+            self.lingering.shutdown().await;
+        }
+    }
+
+    /// Whether events of this trigger are handled one after the other.
+    pub fn is_serial(&self, trigger_id: &str) -> bool {
+        let known = self.listening.each.iter().find(|trigger| trigger.id == trigger_id);
+        known.is_some_and(|trigger| trigger.overlap != Overlap::Parallel)
+    }
+
+    /// What is shown of them.
+    pub fn listening(&mut self, reception: &Reception) -> Listening {
+        for (trigger, now) in self.listening.each.iter().zip(&mut self.listening.now) {
+            now.fired = reception.fired(&trigger.id);
+            if let Some(known) = reception.fold.triggers.get(&trigger.id).filter(|known| known.skipped != now.skipped) {
+                now.skipped = known.skipped;
+                now.last_skipped.clone_from(&known.last_skip);
+            }
+        }
+        self.listening.clone()
+    }
+}
+
+impl OneTrigger {
+    fn of(trigger: &dyn Trigger) -> Self {
+        Self {
+            id: trigger.id().to_owned(),
+            kind: trigger.kind(),
+            remark: trigger.remark(),
+            overlap: trigger.overlap(),
+            calendar: trigger.calendar(),
+            filter: trigger.filter_counts(),
+        }
+    }
+}
+
+impl Listening {
+    /// Each trigger, as it is at `now`.
+    pub fn status(&self, now: DateTime<Utc>) -> Vec<TriggerStatus> {
+        self.each.iter().zip(&self.now).map(|(trigger, moving)| trigger.status(moving, now)).collect()
+    }
+}
+
+impl OneTrigger {
+    fn status(&self, moving: &Moving, now: DateTime<Utc>) -> TriggerStatus {
+        let filter = self.filter.as_ref().map(|counts| counts.borrow().clone()).unwrap_or_default();
+        let next = self.calendar.as_ref().filter(|_| moving.error.is_none()).and_then(|cron| cron.next_after(now));
+        TriggerStatus {
+            id: self.id.clone(),
+            kind: self.kind.to_owned(),
+            fired: moving.fired,
+            filtered: filter.rejected + filter.failed,
+            last_filtered: filter.last,
+            skipped: moving.skipped,
+            last_skipped: (moving.skipped > 0).then(|| moving.last_skipped.clone()),
+            next: next.map(|next| next.to_utc()),
+            remark: self.remark.clone(),
+            error: moving.error.clone(),
+        }
+    }
+}
+

@@ -1,0 +1,268 @@
+//! Taking events in: dedup, limits, and no yes before the event is durable. It outlives the lives of
+//! its process, so that between two of them nothing is lost.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use flyball_core_agent::{Clock, TriggerEvent};
+use flyball_journal::{Decision, Entry, Error, Journal, ProcessFold};
+use flyball_triggers::{Cursor, Moved, News, Offer, Overlap, Receipt, Refusal, Sink};
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use tokio::sync::mpsc;
+
+use super::weight::weight;
+use crate::{ControlError, Settlement};
+
+/// Events that may wait to be handled. More are refused before they are taken.
+const MAX_PENDING: usize = 1_000;
+
+/// So many bytes of payload may wait: what waits lies in memory, and in each checkpoint.
+const MAX_PENDING_BYTES: usize = 64 << 20;
+
+/// News that waits for the loop; a trigger with more waits itself.
+const MAX_NEWS: usize = 256;
+
+/// Where a process's events arrive.
+pub(super) struct Reception {
+    pub journal: Arc<dyn Journal>,
+    pub clock: Arc<dyn Clock>,
+    /// What the process is, by all of its records.
+    pub fold: ProcessFold,
+    /// Where triggers bring what they have.
+    pub sink: Sink,
+    news: mpsc::Receiver<News>,
+    /// Events on their way to the disk, answered in the order in which they came.
+    on_the_way: FuturesOrdered<Pin<Box<dyn Future<Output = Arrival> + Send>>>,
+    keys_on_the_way: BTreeSet<(String, String)>,
+    /// What the open events weigh, by their ids.
+    weights: HashMap<String, usize>,
+    pending_bytes: usize,
+    /// Events that each trigger brought.
+    fired: HashMap<String, u64>,
+}
+
+/// An offer, and what became of its record. `None` for one that was not recorded, because the same
+/// event was on its way already.
+pub(super) struct Arrival {
+    offer: Offer,
+    recorded: Option<Result<u64, Error>>,
+}
+
+/// What there is to see to.
+pub(super) enum Heard {
+    News(News),
+    Arrived(Arrival),
+}
+
+impl Reception {
+    pub fn new(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, fold: ProcessFold) -> Self {
+        let (sink, news) = Sink::channel(MAX_NEWS);
+        let weights: HashMap<String, usize> =
+            fold.open_events.values().map(|event| (event.event_id.clone(), weight(event))).collect();
+        let pending_bytes = weights.values().sum();
+        Self {
+            journal,
+            clock,
+            fold,
+            sink,
+            news,
+            on_the_way: FuturesOrdered::new(),
+            keys_on_the_way: BTreeSet::new(),
+            weights,
+            pending_bytes,
+            fired: HashMap::new(),
+        }
+    }
+
+    /// What there is next. Cancel-safe. Pending while there is nothing.
+    pub async fn next(&mut self) -> Heard {
+        tokio::select! {
+            Some(arrival) = self.on_the_way.next() => Heard::Arrived(arrival),
+            Some(news) = self.news.recv() => Heard::News(news),
+            // It holds a sink of its own, so there can always come something.
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Sees to something while events are taken in.
+    pub fn take(&mut self, heard: Heard) {
+        match heard {
+            Heard::News(News::Offer(offer)) => self.offered(offer),
+            Heard::News(News::Moved(moved)) => self.moved(moved),
+            Heard::Arrived(arrival) => self.arrived(arrival),
+        }
+    }
+
+    /// Sees to something while no more events are taken in: what is on its way goes on.
+    pub fn refuse(&mut self, heard: Heard) {
+        match heard {
+            // Who stopped waiting needs no answer.
+            Heard::News(News::Offer(offer)) => answer(offer, Err(Refusal::Closed)),
+            Heard::News(News::Moved(moved)) => self.moved(moved),
+            Heard::Arrived(arrival) => self.arrived(arrival),
+        }
+    }
+
+    /// Refuses all that waits.
+    pub fn refuse_waiting(&mut self) {
+        while let Ok(news) = self.news.try_recv() {
+            self.refuse(Heard::News(news));
+        }
+    }
+
+    /// No event is on its way to the disk.
+    pub fn is_quiet(&self) -> bool {
+        self.on_the_way.is_empty()
+    }
+
+    /// How many events a trigger brought since the process is there.
+    pub fn fired(&self, trigger_id: &str) -> u64 {
+        self.fired.get(trigger_id).copied().unwrap_or(0)
+    }
+
+    /// Records an entry without waiting, and lets it move the state.
+    pub fn push(&mut self, entry: Entry) -> Result<(), String> {
+        self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
+        self.apply(0, &entry);
+        Ok(())
+    }
+
+    /// Records an entry durably, and lets it move the state.
+    pub async fn append(&mut self, entry: Entry) -> Result<(), ControlError> {
+        let recorded = self.journal.append(vec![entry.clone()]).await;
+        let seq = recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
+        self.apply(seq, &entry);
+        Ok(())
+    }
+
+    /// Lets an entry that is recorded move the state.
+    pub fn apply(&mut self, seq: u64, entry: &Entry) {
+        self.fold.apply(seq, self.clock.now(), entry);
+        match entry {
+            Entry::TriggerEvent { event, .. } => self.weigh(&event.event_id),
+            Entry::Redelivered { event_id, .. } => self.weigh(event_id),
+            Entry::InvocationResult { event_id, .. }
+            | Entry::Error { event_id, last: true, .. }
+            | Entry::Expired { event_id, .. }
+            | Entry::Settled { event_id, decision: Decision::Abort, .. } => {
+                self.pending_bytes -= self.weights.remove(event_id).unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+
+    fn weigh(&mut self, event_id: &str) {
+        // The newest ones are the last.
+        let open = self.fold.open_events.values().rfind(|event| event.event_id == event_id);
+        let weight = open.map_or(0, weight);
+        self.pending_bytes += weight;
+        self.pending_bytes -= self.weights.insert(event_id.to_owned(), weight).unwrap_or(0);
+    }
+
+    /// Sends an offered event on its way to the disk, or answers it at once.
+    pub fn offered(&mut self, offer: Offer) {
+        let event = &offer.event;
+        if let Some(first) = self.fold.seen(&event.trigger_id, event.key()) {
+            let receipt = Receipt { event_id: first.to_owned(), duplicate: true };
+            return answer(offer, Ok(receipt));
+        }
+        if offer.overlap == Overlap::Skip && self.has_open(&event.trigger_id) {
+            return self.let_pass(offer);
+        }
+        let waiting = self.fold.open_events.len() + self.on_the_way.len();
+        if waiting >= MAX_PENDING || self.pending_bytes + weight(event) > MAX_PENDING_BYTES {
+            return answer(offer, Err(Refusal::Full { waiting }));
+        }
+        let known = !self.keys_on_the_way.insert((event.trigger_id.clone(), event.key().to_owned()));
+        let journal = Arc::clone(&self.journal);
+        let entry = Entry::TriggerEvent { event: event.clone(), cursor: offer.cursor.clone() };
+        self.on_the_way.push_back(Box::pin(async move {
+            let recorded = if known { None } else { Some(journal.append(vec![entry]).await) };
+            Arrival { offer, recorded }
+        }));
+    }
+
+    /// An event of this trigger is not handled yet, or is on its way to the disk.
+    fn has_open(&self, trigger_id: &str) -> bool {
+        let from = (trigger_id.to_owned(), String::new());
+        self.fold.open_events.values().any(|event| event.trigger_id == trigger_id)
+            || self.keys_on_the_way.range(from..).next().is_some_and(|(first, _)| first == trigger_id)
+    }
+
+    fn let_pass(&mut self, offer: Offer) {
+        let why = format!("{} came while an earlier one was not handled yet", offer.event.key());
+        let (trigger_id, cursor) = (offer.event.trigger_id.clone(), offer.cursor.clone());
+        self.moved(Moved { trigger_id, cursor, skipped: 1, why });
+        answer(offer, Err(Refusal::Overlaps));
+    }
+
+    fn moved(&mut self, moved: Moved) {
+        let Moved { trigger_id, cursor, skipped, why } = moved;
+        if let Err(error) = self.push(Entry::TriggerMoved { trigger_id, cursor, skipped, why }) {
+            // The journal is closed; whoever waits for it next is told, and the process ends.
+            tracing::error!(%error, "where a trigger stands could not be recorded");
+        }
+    }
+
+    /// Answers an event whose record is done with.
+    fn arrived(&mut self, arrival: Arrival) {
+        let Arrival { offer, recorded } = arrival;
+        let event = &offer.event;
+        if recorded.is_some() {
+            // Not for a second arrival: by then the key may be that of a third, which is on its way.
+            self.keys_on_the_way.remove(&(event.trigger_id.clone(), event.key().to_owned()));
+        }
+        let result = match recorded {
+            Some(Ok(seq)) => {
+                *self.fired.entry(event.trigger_id.clone()).or_default() += 1;
+                let receipt = Receipt { event_id: event.event_id.clone(), duplicate: false };
+                let entry = Entry::TriggerEvent { event: event.clone(), cursor: Cursor::clone(&offer.cursor) };
+                self.apply(seq, &entry);
+                Ok(receipt)
+            }
+            Some(Err(Error::Full { .. })) => Err(Refusal::NoRoom),
+            Some(Err(error)) => Err(Refusal::NotDurable(error.to_string())),
+            None => match self.fold.seen(&event.trigger_id, event.key()) {
+                Some(first) => Ok(Receipt { event_id: first.to_owned(), duplicate: true }),
+                None => Err(Refusal::NotDurable("the same event, offered a moment before, could not be recorded".into())),
+            },
+        };
+        answer(offer, result);
+    }
+
+    /// Records what an operator says of a call in doubt.
+    pub async fn settle(&mut self, settlement: Settlement) -> Result<(), ControlError> {
+        let Settlement { run, step, decision, note } = settlement;
+        let Some(open) = self.fold.open_runs.get(&run).filter(|open| open.held.is_some()) else {
+            return Err(ControlError::State(format!("no run {run} is held: see `flyball indoubt`")));
+        };
+        if !open.tape.in_doubt(&step) {
+            return Err(ControlError::State(format!("call {step} of run {run} is not in doubt: see `flyball indoubt`")));
+        }
+        let event_id = open.event_id.clone();
+        self.append(Entry::Settled { run, event_id, step, decision, note }).await
+    }
+
+    /// Records what an operator wants done with a dead letter.
+    pub async fn see_to(&mut self, event_id: &str, again: bool, note: String) -> Result<(), ControlError> {
+        if !self.fold.dead_letters.iter().any(|letter| letter.event.event_id == event_id) {
+            return Err(ControlError::State(format!("no dead letter is event {event_id}: see `flyball dlq list`")));
+        }
+        let event_id = event_id.to_owned();
+        let entry = if again { Entry::Redelivered { event_id, note } } else { Entry::Dismissed { event_id, note } };
+        self.append(entry).await
+    }
+
+    /// The event, wanted from outside as if a trigger had brought it.
+    pub fn inject(&mut self, event: TriggerEvent, answer: tokio::sync::oneshot::Sender<Result<Receipt, Refusal>>) {
+        self.offered(Offer { event, cursor: Cursor::new(), overlap: Overlap::Parallel, answer });
+    }
+}
+
+fn answer(offer: Offer, result: Result<Receipt, Refusal>) {
+    // A trigger that stopped waiting offers the event again, and finds it a duplicate.
+    let _ = offer.answer.send(result);
+}
