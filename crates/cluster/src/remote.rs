@@ -13,8 +13,8 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::wire::{
-    Accepted, Command, CommandAnswer, Delivered, Done, EmittedEvent, Health, InjectedEvent, NodeStatus, Nothing, Pause,
-    Processes, SentMessage,
+    Accepted, Command, CommandAnswer, DeadLetter, Delivered, Done, EmittedEvent, Health, InjectedEvent, NodeStatus, Nothing,
+    Pause, Processes, SentMessage,
 };
 use crate::{Error, ProcessSummary};
 use http::Connector;
@@ -164,6 +164,12 @@ impl Control for RemoteControl {
 
     async fn resolve(&self, name: &str, settlement: Settlement) -> Result<(), ControlError> {
         let Done { .. } = self.post(&process_path(name, "resolve"), &settlement).await?;
+        Ok(())
+    }
+
+    async fn see_to_dead_letter(&self, name: &str, event_id: &str, again: bool, note: &str) -> Result<(), ControlError> {
+        let body = DeadLetter { event_id: event_id.to_owned(), again, note: note.to_owned() };
+        let Done { .. } = self.post(&process_path(name, "dead-letter"), &body).await?;
         Ok(())
     }
 

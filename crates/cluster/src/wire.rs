@@ -105,6 +105,17 @@ pub(crate) struct Accepted {
     pub(crate) duplicate: bool,
 }
 
+/// The body of `POST /processes/{name}/dead-letter`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeadLetter {
+    pub(crate) event_id: String,
+    /// It is handled once more; else it is given up.
+    pub(crate) again: bool,
+    #[serde(default)]
+    pub(crate) note: String,
+}
+
 /// The body of `POST /processes/{name}/command`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,7 +190,10 @@ impl From<ControlError> for Reason {
             ControlError::State(_) => ("WRONG_STATE", vec![]),
             ControlError::Refused(Refusal::Full { waiting }) => ("FULL", vec![("waiting", json!(waiting))]),
             ControlError::Refused(Refusal::Closed) => ("CLOSED", vec![]),
+            ControlError::Refused(Refusal::NoRoom) => ("NO_ROOM", vec![]),
+            ControlError::Refused(Refusal::Overlaps) => ("OVERLAPS", vec![]),
             ControlError::Refused(Refusal::NotDurable(cause)) => ("NOT_DURABLE", vec![("cause", json!(cause))]),
+            ControlError::Refused(Refusal::Filtered { why }) => ("FILTERED", vec![("why", json!(why))]),
             ControlError::Failed(_) => ("FAILED", vec![]),
         };
         let details = details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -198,7 +212,10 @@ impl From<Reason> for ControlError {
                 Self::Refused(Refusal::Full { waiting: usize::try_from(waiting).unwrap_or(usize::MAX) })
             }
             "CLOSED" => Self::Refused(Refusal::Closed),
+            "NO_ROOM" => Self::Refused(Refusal::NoRoom),
+            "OVERLAPS" => Self::Refused(Refusal::Overlaps),
             "NOT_DURABLE" => Self::Refused(Refusal::NotDurable(text("cause"))),
+            "FILTERED" => Self::Refused(Refusal::Filtered { why: text("why") }),
             _ => Self::Failed(reason.message),
         }
     }

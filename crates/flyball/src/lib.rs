@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod cli;
+mod housekeeping;
 pub mod instance;
 pub mod manifest;
 pub mod story;

@@ -1,6 +1,6 @@
 //! The journal as a story: one line for people out of each record that they care about.
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, Utc};
 use flyball_core_agent::text::one_line;
 use flyball_core_agent::{Directive, StepId, TriggerEvent};
 use flyball_journal::{Decision, Entry, LifecycleState, Record};
@@ -66,11 +66,14 @@ pub fn text_width(terminal: Option<usize>) -> usize {
 /// The line for a record; none for those that only the machine needs.
 pub fn tell(record: &Record) -> Option<Line> {
     let (mark, text) = match &record.entry {
-        Entry::TriggerEvent { event } => (Mark::Woken, woken(event)),
+        Entry::TriggerEvent { event, .. } => (Mark::Woken, woken(event)),
         Entry::InvocationStart { attempt: 1, .. }
         | Entry::ModelReply { .. }
         | Entry::ContextUpdate { .. }
-        | Entry::Checkpoint { .. } => return None,
+        | Entry::TriggerMoved { skipped: 0, .. }
+        | Entry::Checkpoint { .. }
+        | Entry::Carried { .. } => return None,
+        Entry::TriggerMoved { trigger_id, why, .. } => (Mark::Warning, format!("{trigger_id} let pass: {why}")),
         Entry::InvocationStart { attempt, .. } => {
             (Mark::Life, format!("goes on with the run that was cut off (attempt {attempt})"))
         }
@@ -87,7 +90,17 @@ pub fn tell(record: &Record) -> Option<Line> {
             Directive::Stop { why } => (Mark::Good, format!("{} (stops: {why})", outcome.reply)),
         },
         Entry::Error { error, last: true, .. } => (Mark::Bad, format!("the run failed: {error}")),
-        Entry::Error { error, last: false, .. } => (Mark::Warning, format!("the run failed and is tried again: {error}")),
+        Entry::Error { error, last: false, retry_at, .. } => (Mark::Warning, tried_again(error, *retry_at)),
+        Entry::Expired { event_id, why } => (Mark::Bad, format!("event {event_id} is not handled any more: {why}")),
+        Entry::Redelivered { event_id, note } => {
+            (Mark::Warning, format!("an operator has event {event_id} handled once more{}", noted_why(note)))
+        }
+        Entry::Dismissed { event_id, note } => {
+            (Mark::Warning, format!("an operator gives event {event_id} up{}", noted_why(note)))
+        }
+        Entry::TailLost { why, events } => {
+            (Mark::Bad, format!("{why}: {} event(s) were open, and calls for them may have been made", events.len()))
+        }
         Entry::StateTransition { to_state, reason, .. } => moved(*to_state, reason)?,
         Entry::Note { layer, body, .. } => noted(layer, body)?,
         Entry::Recovered { entries_replayed, interrupted, pending_events } => {
@@ -175,8 +188,16 @@ fn settled(step: &StepId, decision: &Decision, note: &str) -> String {
         Decision::Retry => "make it once more",
         Decision::Abort => "give the run up",
     };
-    let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
-    format!("an operator says of call {step}: {decision}{note}")
+    format!("an operator says of call {step}: {decision}{}", noted_why(note))
+}
+
+fn noted_why(note: &str) -> String {
+    if note.is_empty() { String::new() } else { format!(" ({note})") }
+}
+
+fn tried_again(error: &str, at: Option<DateTime<Utc>>) -> String {
+    let at = at.map(|at| format!(" at {}", clock_time(at.with_timezone(&Local)))).unwrap_or_default();
+    format!("the run failed and is tried again{at}: {error}")
 }
 
 fn moved(to: LifecycleState, reason: &str) -> Option<(Mark, String)> {

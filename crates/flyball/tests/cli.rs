@@ -24,7 +24,7 @@ fn instance() -> (Scene, Live) {
 fn events(scene: &Scene, process: &str) -> Vec<TriggerEvent> {
     let of_process = scene.records().into_iter().filter(|record| record.process == process);
     let events = of_process.filter_map(|record| match record.entry {
-        Entry::TriggerEvent { event } => Some(event),
+        Entry::TriggerEvent { event, .. } => Some(event),
         _ => None,
     });
     events.collect()

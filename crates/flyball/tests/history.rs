@@ -36,7 +36,7 @@ fn monitor() -> Vec<Entry> {
     let changes = vec![Change { key: "alerts".into(), value: json!(1), source: "agent".into(), at: Utc::now() }];
     vec![
         moved(LifecycleState::Created, LifecycleState::Starting, "asked"),
-        Entry::TriggerEvent { event: event("e1", "cron", clock) },
+        Entry::accepted(event("e1", "cron", clock)),
         begin("run-a", "e1"),
         Entry::ModelReply { run: run.clone(), step: StepId::turn(0), reply: wants },
         Entry::ToolCall { run: run.clone(), step: step.clone(), attempt: 1, tool, args, effect, notes },
@@ -51,10 +51,10 @@ fn analyst() -> Vec<Entry> {
     let mut caused = event("e2", "event", json!({"event_type": "alert.critical", "source": "monitor", "data": {}}));
     caused.cause = Some(Cause { process: "monitor".into(), run: "run-a".into(), hops: 1 });
     vec![
-        Entry::TriggerEvent { event: caused },
+        Entry::accepted(caused),
         begin("run-b", "e2"),
         Entry::InvocationHeld { run: RunId("run-b".into()), why: "call t0.c0 of wipe is in doubt".into() },
-        Entry::TriggerEvent { event: event("e3", "manual", json!({})) },
+        Entry::accepted(event("e3", "manual", json!({}))),
         moved(LifecycleState::Starting, LifecycleState::Suspended, "budget: over its day"),
     ]
 }

@@ -6,8 +6,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use flyball_core_agent::ManualClock;
-use flyball_triggers::{Cron, CronConfig, CronTrigger, Error, Offer, Receipt, Refusal, Sink, Trigger};
+use flyball_triggers::{
+    Cron, CronConfig, CronTrigger, Cursor, Error, Missed, Moved, News, Offer, Overlap, Receipt, Refusal, Sink, Trigger,
+};
 use tokio::sync::mpsc;
+
+use common::next_offer;
+
+mod common;
 
 fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
@@ -201,26 +207,30 @@ fn the_latest_instant_is_the_last_one_of_a_plain_walk() {
 
 struct Running {
     clock: ManualClock,
-    offers: mpsc::Receiver<Offer>,
+    offers: mpsc::Receiver<News>,
     _task: tokio::task::JoinHandle<Error>,
 }
 
 async fn running(expression: &str, zone: Option<&str>, start: &str) -> Running {
+    let config = CronConfig { cron_timezone: zone.map(str::to_owned), ..CronConfig::new(expression) };
+    running_from(config, &Cursor::new(), start).await
+}
+
+async fn running_from(config: CronConfig, cursor: &Cursor, start: &str) -> Running {
     let clock = ManualClock::new(at(start));
-    let config = CronConfig { cron_expression: expression.to_owned(), cron_timezone: zone.map(str::to_owned) };
     let mut trigger = CronTrigger::new(config, Arc::new(clock.clone())).unwrap();
-    trigger.open().await.unwrap();
+    trigger.open(cursor).await.unwrap();
     let (sink, offers) = Sink::channel(8);
     Running { clock, offers, _task: tokio::spawn(Box::new(trigger).run(sink)) }
 }
 
 impl Running {
     async fn next(&mut self) -> Offer {
-        tokio::time::timeout(Duration::from_secs(20), self.offers.recv()).await.expect("it fires").expect("it runs")
+        tokio::time::timeout(Duration::from_secs(20), next_offer(&mut self.offers)).await.expect("it fires").expect("it runs")
     }
 
     async fn take(&mut self) -> flyball_core_agent::TriggerEvent {
-        let Offer { event, answer } = self.next().await;
+        let Offer { event, answer, .. } = self.next().await;
         answer.send(Ok(Receipt { event_id: event.event_id.clone(), duplicate: false })).unwrap();
         event
     }
@@ -258,7 +268,7 @@ async fn each_instant_fires_and_of_several_that_passed_the_latest() {
 async fn a_refused_instant_is_offered_again_and_a_closed_process_ends_the_trigger() {
     let mut cron = running("* * * * *", None, "2026-01-01T00:00:30Z").await;
     cron.clock.advance(Duration::from_secs(30));
-    let Offer { event: refused, answer } = cron.next().await;
+    let Offer { event: refused, answer, .. } = cron.next().await;
     answer.send(Err(Refusal::Full { waiting: 9 })).unwrap();
     assert_eq!(cron.take().await, refused);
     cron.offers.close();
@@ -275,4 +285,97 @@ async fn the_id_is_that_of_the_configuration() {
     };
     assert_eq!(id("* * * * *"), id("* * * * *"));
     assert_ne!(id("* * * * *"), id("*/2 * * * *"));
+}
+
+/// Everything that a trigger says until it has nothing more to say at this time; events are taken.
+async fn said(cron: &mut Running) -> (Vec<String>, Vec<Moved>) {
+    let (mut fired, mut moved) = (Vec::new(), Vec::new());
+    // The clock stands still, so silence can only be seen by waiting for it.
+    while let Ok(Some(news)) = tokio::time::timeout(Duration::from_millis(200), cron.offers.recv()).await {
+        match news {
+            News::Offer(Offer { event, cursor, answer, .. }) => {
+                assert_eq!(cursor["last"].as_str(), event.dedup_key.as_deref(), "it stands where it fired");
+                fired.push(event.dedup_key.clone().unwrap());
+                answer.send(Ok(Receipt { event_id: event.event_id, duplicate: false })).unwrap();
+            }
+            News::Moved(news) => moved.push(news),
+        }
+    }
+    (fired, moved)
+}
+
+fn stood_at(last: &str) -> Cursor {
+    Cursor::from_iter([("last".to_owned(), serde_json::json!(last))])
+}
+
+#[tokio::test]
+async fn opened_for_the_first_time_it_says_from_when_on_instants_can_be_missed() {
+    let mut cron = running("0 * * * *", None, "2026-01-01T06:30:00Z").await;
+    let (fired, moved) = said(&mut cron).await;
+    assert!(fired.is_empty());
+    assert_eq!(moved.len(), 1);
+    assert_eq!((&moved[0].cursor, moved[0].skipped), (&stood_at("2026-01-01T06:30:00Z"), 0));
+}
+
+#[tokio::test]
+async fn what_passed_while_nobody_watched_is_missed_and_seen_to_as_is_said() {
+    let cases = [
+        (Missed::Skip, vec![], 4),
+        (Missed::Latest, vec!["2026-01-01T06:00:00Z"], 3),
+        (Missed::All, vec!["2026-01-01T05:00:00Z", "2026-01-01T06:00:00Z"], 2),
+    ];
+    for (missed, expected, skipped) in cases {
+        let config = CronConfig { missed, missed_cap: 2, ..CronConfig::new("0 * * * *") };
+        let mut cron = running_from(config, &stood_at("2026-01-01T02:00:00Z"), "2026-01-01T06:30:00Z").await;
+        let (fired, moved) = said(&mut cron).await;
+        assert_eq!(fired, expected, "{missed:?}");
+        assert_eq!(moved.iter().map(|moved| moved.skipped).sum::<u64>(), skipped, "{missed:?}");
+        cron.clock.advance(Duration::from_secs(1800));
+        assert_eq!(cron.take().await.dedup_key.as_deref(), Some("2026-01-01T07:00:00Z"), "and it goes on from there");
+    }
+}
+
+#[tokio::test]
+async fn an_instant_that_fired_does_not_fire_again_after_a_restart_or_when_the_clock_is_set_back() {
+    for start in ["2026-01-01T06:00:30Z", "2026-01-01T05:00:00Z"] {
+        let mut cron = running_from(CronConfig::new("0 * * * *"), &stood_at("2026-01-01T06:00:00Z"), start).await;
+        assert_eq!(said(&mut cron).await, (vec![], vec![]), "{start}");
+        cron.clock.advance(Duration::from_secs(2 * 3600));
+        assert_eq!(cron.take().await.dedup_key.as_deref(), Some("2026-01-01T07:00:00Z"), "{start}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_caught_up_with_waits_for_its_turn_though_instants_are_let_pass_else() {
+    let config = CronConfig { missed: Missed::All, ..CronConfig::new("0 * * * *") };
+    let mut cron = running_from(config, &stood_at("2026-01-01T04:00:00Z"), "2026-01-01T06:30:00Z").await;
+    for _ in 0..2 {
+        let offer = cron.next().await;
+        assert_eq!(offer.overlap, Overlap::Queue);
+        offer.answer.send(Ok(Receipt { event_id: "e".into(), duplicate: false })).unwrap();
+    }
+    cron.clock.advance(Duration::from_secs(1800));
+    let offer = cron.next().await;
+    assert_eq!(offer.overlap, Overlap::Skip);
+    offer.answer.send(Err(Refusal::Overlaps)).unwrap();
+    cron.clock.advance(Duration::from_secs(3600));
+    assert_eq!(cron.take().await.dedup_key.as_deref(), Some("2026-01-01T08:00:00Z"), "it goes on to the next");
+}
+
+#[tokio::test]
+async fn policies_do_not_rename_a_trigger() {
+    let id = |config| CronTrigger::new(config, Arc::new(ManualClock::new(DateTime::UNIX_EPOCH))).unwrap().id().to_owned();
+    let plain = CronConfig::new("0 * * * *");
+    let other = CronConfig {
+        missed: Missed::All,
+        overlap: Overlap::Queue,
+        jitter: 30.0,
+        missed_cap: 7,
+        missed_max_age: 9.0,
+        ..plain.clone()
+    };
+    assert_eq!(id(plain), id(other));
+    let wrong = CronConfig { jitter: -1.0, ..CronConfig::new("0 * * * *") };
+    let error = CronTrigger::new(wrong, Arc::new(ManualClock::new(DateTime::UNIX_EPOCH))).err().unwrap();
+    assert!(error.to_string().contains("jitter"), "{error}");
 }

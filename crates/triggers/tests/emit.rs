@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use common::next_offer;
 use flyball_core_agent::{Effect, ManualClock, Run, RunId, StepId, ToolCall, ToolReply, Toolbox, TriggerEvent};
 use flyball_triggers::{
-    BusEvent, EmitTools, Error, EventBus, EventConfig, EventTrigger, InProcessBroker, InProcessBus, Message, MessageBroker,
-    MessageConfig, MessageTrigger, Offer, Receipt, Refusal, Sink, Trigger,
+    BusEvent, Cursor, EmitTools, Error, EventBus, EventConfig, EventTrigger, InProcessBroker, InProcessBus, Message,
+    MessageBroker, MessageConfig, MessageTrigger, Offer, Receipt, Refusal, Sink, Trigger,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+
+mod common;
 
 struct House {
     bus: Arc<InProcessBus>,
@@ -43,12 +46,12 @@ impl House {
 
 /// Runs `trigger` into a process that takes all it is offered.
 async fn run(mut trigger: impl Trigger + 'static) -> mpsc::UnboundedReceiver<TriggerEvent> {
-    trigger.open().await.unwrap();
+    trigger.open(&Cursor::new()).await.unwrap();
     let (sink, mut offers) = Sink::channel(8);
     tokio::spawn(Box::new(trigger).run(sink));
     let (taken, events) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        while let Some(Offer { event, answer }) = offers.recv().await {
+        while let Some(Offer { event, answer, .. }) = next_offer(&mut offers).await {
             let _ = answer.send(Ok(Receipt { event_id: event.event_id.clone(), duplicate: false }));
             let _ = taken.send(event);
         }
@@ -161,14 +164,14 @@ async fn there_is_a_tool_only_for_what_there_is() {
 async fn who_refuses_is_asked_again_under_the_same_id() {
     let house = House::new();
     let mut trigger = house.event_trigger(EventConfig::new("a"));
-    trigger.open().await.unwrap();
+    trigger.open(&Cursor::new()).await.unwrap();
     let (sink, mut offers) = Sink::channel(1);
     tokio::spawn(Box::new(trigger).run(sink));
     let tools = house.tools();
     let emitting = tokio::spawn(async move { tools.call(&call("emit_event", json!({"event_type": "a"}), 0)).await });
-    let Offer { event, answer } = offers.recv().await.unwrap();
+    let Offer { event, answer, .. } = next_offer(&mut offers).await.unwrap();
     answer.send(Err(Refusal::Full { waiting: 7 })).unwrap();
-    let again = offers.recv().await.unwrap();
+    let again = next_offer(&mut offers).await.unwrap();
     assert_eq!(again.event.dedup_key, event.dedup_key);
     again.answer.send(Ok(Receipt { event_id: "first".to_owned(), duplicate: true })).unwrap();
     assert_eq!(emitting.await.unwrap().unwrap(), ToolReply::ok("event 'a': taken by 1"));
@@ -178,7 +181,7 @@ async fn who_refuses_is_asked_again_under_the_same_id() {
 async fn an_event_between_open_and_run_waits_and_more_than_a_hundred_are_refused() {
     let house = House::new();
     let mut trigger = house.event_trigger(EventConfig::new("a"));
-    trigger.open().await.unwrap();
+    trigger.open(&Cursor::new()).await.unwrap();
     let mut emitting = Vec::new();
     for _ in 0..101 {
         let bus = house.bus.clone();
@@ -191,7 +194,7 @@ async fn an_event_between_open_and_run_waits_and_more_than_a_hundred_are_refused
     let (sink, mut offers) = Sink::channel(8);
     tokio::spawn(Box::new(trigger).run(sink));
     for _ in 0..100 {
-        let Offer { event, answer } = offers.recv().await.unwrap();
+        let Offer { event, answer, .. } = next_offer(&mut offers).await.unwrap();
         answer.send(Ok(Receipt { event_id: event.event_id, duplicate: false })).unwrap();
     }
     for emitted in emitting {
@@ -213,7 +216,7 @@ async fn only_the_wanted_source_is_heard() {
 async fn a_stopped_trigger_listens_no_more_and_tells_who_waited() {
     let house = House::new();
     let mut trigger = house.message_trigger("a");
-    trigger.open().await.unwrap();
+    trigger.open(&Cursor::new()).await.unwrap();
     let waiting = tokio::spawn({
         let broker = house.broker.clone();
         async move { broker.publish(Message::new("a", "test", json!(1))).await.unwrap() }

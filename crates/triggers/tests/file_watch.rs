@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use common::next_offer;
 use flyball_core_agent::{ManualClock, TriggerEvent};
 use flyball_triggers::{
-    Error, FileWatchConfig, FileWatchTrigger, Offer, Receipt, Refusal, Sink, Trigger, WatchBackend, WatchEvent,
+    Cursor, Error, FileWatchConfig, FileWatchTrigger, News, Offer, Receipt, Refusal, Sink, Trigger, WatchBackend, WatchEvent,
 };
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+
+mod common;
 
 const ALL: [WatchEvent; 4] = [WatchEvent::Created, WatchEvent::Modified, WatchEvent::Deleted, WatchEvent::Moved];
 
@@ -27,25 +30,25 @@ fn trigger(config: FileWatchConfig) -> Result<FileWatchTrigger, Error> {
 
 struct Watch {
     dir: PathBuf,
-    offers: mpsc::Receiver<Offer>,
+    offers: mpsc::Receiver<News>,
     _running: tokio::task::JoinHandle<Error>,
 }
 
 async fn watch(config: FileWatchConfig) -> Watch {
     let dir = config.watch_path.clone();
     let mut trigger = trigger(config).unwrap();
-    trigger.open().await.unwrap();
+    trigger.open(&Cursor::new()).await.unwrap();
     let (sink, offers) = Sink::channel(1);
     Watch { dir, offers, _running: tokio::spawn(Box::new(trigger).run(sink)) }
 }
 
 impl Watch {
     async fn offer(&mut self) -> Offer {
-        tokio::time::timeout(Duration::from_secs(30), self.offers.recv()).await.expect("it fires").expect("it runs")
+        tokio::time::timeout(Duration::from_secs(30), next_offer(&mut self.offers)).await.expect("it fires").expect("it runs")
     }
 
     async fn next(&mut self) -> TriggerEvent {
-        let Offer { event, answer } = self.offer().await;
+        let Offer { event, answer, .. } = self.offer().await;
         answer.send(Ok(Receipt { event_id: event.event_id.clone(), duplicate: false })).unwrap();
         event
     }
@@ -247,7 +250,7 @@ async fn what_was_there_does_not_fire_and_what_changes_before_the_run_does() {
         fs::write(dir.path().join("old"), "1").unwrap();
         fs::write(dir.path().join("changing"), "1").unwrap();
         let mut trigger = trigger(config).unwrap();
-        trigger.open().await.unwrap();
+        trigger.open(&Cursor::new()).await.unwrap();
         fs::write(dir.path().join("changing"), "22").unwrap();
         fs::write(dir.path().join("new"), "1").unwrap();
         let (sink, offers) = Sink::channel(1);
@@ -278,7 +281,7 @@ async fn a_refused_event_is_offered_again_and_later_ones_come_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut watch = watch(config(dir.path())).await;
     fs::write(dir.path().join("a"), "1").unwrap();
-    let Offer { event, answer } = watch.offer().await;
+    let Offer { event, answer, .. } = watch.offer().await;
     fs::write(dir.path().join("b"), "1").unwrap();
     answer.send(Err(Refusal::NotDurable("no space".to_owned()))).unwrap();
     assert_eq!(watch.next().await.dedup_key, event.dedup_key);

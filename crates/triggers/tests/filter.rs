@@ -157,8 +157,11 @@ fn a_mistake_is_told_when_the_filter_is_made_with_its_place() {
         ("lag > 99999999999999999999", "column 7: invalid int literal"),
         ("ok && len(rows) > 1", "column 7: there is no function 'len'; write `size(x)`"),
         ("file.startswith('a')", "column 6: there is no function 'startswith'; did you mean 'startsWith'?"),
-        ("rows.any(r, r.n > 1)", "column 6: there is no function 'any'; there are: size, contains, startsWith, endsWith, matches, \
-          type, dyn, int, uint, double, string, bytes, bool, has, all, exists, exists_one, existsOne, map, filter"),
+        (
+            "rows.any(r, r.n > 1)",
+            "column 6: there is no function 'any'; there are: size, contains, startsWith, endsWith, matches, \
+          type, dyn, int, uint, double, string, bytes, bool, has, all, exists, exists_one, existsOne, map, filter",
+        ),
         ("contains(file, 'a')", "column 1: contains is written `x.contains('text')`"),
         ("rows.exists(r)", "column 6: exists is written `x.exists(y, condition)`"),
         ("has(lag)", "column 5: invalid argument to has() macro"),

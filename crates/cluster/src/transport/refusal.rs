@@ -38,8 +38,12 @@ impl From<ControlError> for Refusal {
     fn from(error: ControlError) -> Self {
         let (status, retry_after_s) = match &error {
             ControlError::NotFound { .. } => (StatusCode::NOT_FOUND, None),
-            ControlError::State(_) => (StatusCode::CONFLICT, None),
-            ControlError::Refused(EventRefusal::Full { .. }) => (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_WHEN_FULL_S)),
+            // To send it again is pointless.
+            ControlError::State(_) | ControlError::Refused(EventRefusal::Filtered { .. } | EventRefusal::Overlaps) => {
+                (StatusCode::CONFLICT, None)
+            }
+            ControlError::Refused(EventRefusal::Full { .. }) => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_WHEN_FULL_S)),
+            ControlError::Refused(EventRefusal::NoRoom) => (StatusCode::INSUFFICIENT_STORAGE, Some(RETRY_WHEN_AWAY_S)),
             ControlError::Refused(EventRefusal::Closed | EventRefusal::NotDurable(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_WHEN_AWAY_S))
             }

@@ -16,8 +16,8 @@ use super::guard::{Guard, guard};
 use super::limits::Limits;
 use super::refusal::Refusal;
 use crate::wire::{
-    Accepted, Command, CommandAnswer, Delivered, Done, EmittedEvent, Health, InjectedEvent, NodeStatus, Nothing, Pause,
-    Processes, SentMessage,
+    Accepted, Command, CommandAnswer, DeadLetter, Delivered, Done, EmittedEvent, Health, InjectedEvent, NodeStatus, Nothing,
+    Pause, Processes, SentMessage,
 };
 
 /// What every route needs.
@@ -43,6 +43,7 @@ pub(super) fn router(control: Arc<dyn Control>, config: &TransportConfig, limits
         .route("/processes/{name}/resume", post(resume))
         .route("/processes/{name}/event", post(inject))
         .route("/processes/{name}/resolve", post(resolve))
+        .route("/processes/{name}/dead-letter", post(dead_letter))
         .route("/processes/{name}/command", post(command))
         .route("/events", post(emit))
         .route("/messages", post(publish))
@@ -114,6 +115,12 @@ async fn inject(
 async fn resolve(State(node): State<Node>, Name(name): Name, Body(settlement): Body<Settlement>) -> Answer<Done> {
     node.in_time(node.control.resolve(&name, settlement)).await??;
     done(name, "resolved")
+}
+
+async fn dead_letter(State(node): State<Node>, Name(name): Name, Body(body): Body<DeadLetter>) -> Answer<Done> {
+    check_name("event_id", &body.event_id)?;
+    node.in_time(node.control.see_to_dead_letter(&name, &body.event_id, body.again, &body.note)).await??;
+    done(name, if body.again { "redelivered" } else { "dismissed" })
 }
 
 async fn command(State(node): State<Node>, Name(name): Name, Body(body): Body<Command>) -> Answer<CommandAnswer> {

@@ -48,12 +48,16 @@ async fn story(control: &dyn Control) -> Vec<String> {
         control.inject("busy", event()),
         control.inject("away", event()),
         control.inject("full-disk", event()),
+        control.inject("broken-disk", event()),
         control.emit("alert.critical", "cli", json!({"a": 1})),
         control.emit("other", "other", json!(null)),
         control.publish("analysis.complete", "cli", json!("text")),
         control.publish("other", "other", json!([])),
         control.resolve("monitor", settlement(Decision::Happened { result: "done".into() })),
         control.resolve("monitor", settlement(Decision::Retry)),
+        control.see_to_dead_letter("monitor", "dead", true, "mended"),
+        control.see_to_dead_letter("monitor", "dead", false, ""),
+        control.see_to_dead_letter("monitor", "alive", true, "mended"),
         control.command("monitor", "budget", "set", json!({"max": 3})),
         control.command("monitor", "budget", "show", json!(null)),
         control.command("monitor", "weather", "show", json!(null)),
@@ -96,6 +100,8 @@ async fn errors_keep_their_kind_over_http() {
     let event = || TriggerEvent::new("a", "b", chrono::Utc::now(), json!(1));
     let refused = remote.inject("busy", event()).await.unwrap_err();
     assert_eq!(refused, ControlError::Refused(Refusal::Full { waiting: 7 }));
+    let unwanted = remote.inject("picky", event()).await.unwrap_err();
+    assert_eq!(unwanted, ControlError::Refused(Refusal::Filtered { why: "filter_expression is false".into() }));
     let nobody = remote.process_status("nobody").await.unwrap_err();
     assert!(matches!(&nobody, ControlError::NotFound { name, known } if name == "nobody" && known.contains("monitor")));
 }

@@ -18,9 +18,9 @@ async fn serve() -> (RuntimeTransport, SocketAddr, Arc<Fake>) {
 #[tokio::test]
 async fn a_node_tells_its_health_and_its_status() {
     let (_transport, addr, _) = serve().await;
-    assert_eq!(get(addr, "/health").await.json(), json!({"status": "healthy", "node_id": "node-1", "process_count": 6}));
+    assert_eq!(get(addr, "/health").await.json(), json!({"status": "healthy", "node_id": "node-1", "process_count": 8}));
     let status = get(addr, "/status").await.json();
-    assert_eq!((&status["node_id"], &status["process_count"]), (&json!("node-1"), &json!(6)));
+    assert_eq!((&status["node_id"], &status["process_count"]), (&json!("node-1"), &json!(8)));
     assert_eq!(status["processes"]["monitor"]["state"], "awaiting");
     let list = get(addr, "/processes").await.json();
     let monitor = json!({"name": "monitor", "process_id": "id-of-monitor", "state": "awaiting", "reason": "started"});
@@ -58,11 +58,20 @@ async fn an_injected_event_is_the_nodes_own_and_never_trusted() {
 #[tokio::test]
 async fn an_event_that_is_not_taken_may_be_sent_again_later() {
     let (_transport, addr, _) = serve().await;
-    for (process, code, after) in [("busy", "FULL", "1"), ("away", "CLOSED", "5"), ("full-disk", "NOT_DURABLE", "5")] {
+    let refusals = [
+        ("busy", 429, "FULL", "1"),
+        ("away", 503, "CLOSED", "5"),
+        ("full-disk", 507, "NO_ROOM", "5"),
+        ("broken-disk", 503, "NOT_DURABLE", "5"),
+    ];
+    for (process, status, code, after) in refusals {
         let answer = post(addr, &format!("/processes/{process}/event"), r#"{"payload": 1}"#).await;
-        assert_eq!((answer.status, answer.code().as_str()), (503, code));
+        assert_eq!((answer.status, answer.code().as_str()), (status, code));
         assert!(answer.head.contains(&format!("retry-after: {after}")), "{answer:?}");
     }
+    let unwanted = post(addr, "/processes/picky/event", r#"{"payload": 1}"#).await;
+    assert_eq!((unwanted.status, unwanted.code().as_str()), (409, "FILTERED"));
+    assert!(!unwanted.head.contains("retry-after"), "to send it again is pointless");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use flyball_core_agent::TriggerEvent;
 use flyball_journal::Decision;
-use flyball_journal::LifecycleState;
+use flyball_journal::{EventCounts, LifecycleState};
 use flyball_runtime::{Control, ControlError, ProcessStatus, RuntimeStatus, Settlement};
 use flyball_triggers::{Receipt, Refusal};
 use serde_json::{Map, Value, json};
@@ -28,7 +28,7 @@ pub struct Fake {
 
 impl Default for Fake {
     fn default() -> Self {
-        let names = ["monitor", "slow", "busy", "away", "full-disk", "ärger & co/2?"];
+        let names = ["monitor", "slow", "busy", "away", "full-disk", "broken-disk", "picky", "ärger & co/2?"];
         let processes = names.iter().map(|name| ((*name).to_owned(), status(name))).collect();
         Self {
             processes: Mutex::new(processes),
@@ -53,6 +53,9 @@ fn status(name: &str) -> ProcessStatus {
         uptime_seconds: 1.5,
         last_heartbeat: Some(chrono::DateTime::UNIX_EPOCH),
         pending_events: 2,
+        events: EventCounts { accepted: 5, completed: 3, ..EventCounts::default() },
+        open_events: 2,
+        disk_full: false,
         active_runs: 0,
         held_runs: Map::from_iter([("run-1".to_owned(), json!({"why": "approval"}))]),
         triggers: Vec::new(),
@@ -118,7 +121,9 @@ impl Control for Fake {
         match name {
             "busy" => return Err(Refusal::Full { waiting: 7 }.into()),
             "away" => return Err(Refusal::Closed.into()),
-            "full-disk" => return Err(Refusal::NotDurable("no space left".into()).into()),
+            "picky" => return Err(Refusal::Filtered { why: "filter_expression is false".into() }.into()),
+            "full-disk" => return Err(Refusal::NoRoom.into()),
+            "broken-disk" => return Err(Refusal::NotDurable("input/output error".into()).into()),
             _ => {}
         }
         let mut events = self.events.lock().unwrap();
@@ -141,6 +146,13 @@ impl Control for Fake {
         self.with(name, |_| match settlement.decision {
             Decision::Happened { result } if result == "done" => Ok(()),
             _ => Err(ControlError::State(format!("no run {} is held", settlement.run))),
+        })
+    }
+
+    async fn see_to_dead_letter(&self, name: &str, event_id: &str, again: bool, note: &str) -> Result<(), ControlError> {
+        self.with(name, |_| match (event_id, again, note) {
+            ("dead", true, "mended") | ("dead", false, "") => Ok(()),
+            _ => Err(ControlError::State(format!("no dead letter is event {event_id}"))),
         })
     }
 

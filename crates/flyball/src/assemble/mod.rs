@@ -64,6 +64,7 @@ impl Assembly {
             },
             drain_timeout: Duration::from_secs_f64(config.drain_timeout),
             max_invocation_time: unless_zero(config.max_invocation_time),
+            delivery: policies::delivery(&config.trigger_delivery),
             heartbeat_interval: Duration::from_secs_f64(config.heartbeat_interval),
             idle_timeout: unless_zero(config.idle_timeout),
             max_lifetime: unless_zero(config.max_lifetime),

@@ -1,7 +1,9 @@
 //! From the manifest's words to the policies' own configurations.
 
+use std::time::Duration;
+
 use flyball_governance as governance;
-use flyball_runtime::RestartPolicy;
+use flyball_runtime::{Delivery, RestartPolicy};
 
 use crate::manifest;
 
@@ -10,6 +12,16 @@ pub(super) fn restart(policy: manifest::RestartPolicy) -> RestartPolicy {
         manifest::RestartPolicy::Never => RestartPolicy::Never,
         manifest::RestartPolicy::OnFailure => RestartPolicy::OnFailure,
         manifest::RestartPolicy::Always => RestartPolicy::Always,
+    }
+}
+
+pub(super) fn delivery(config: &manifest::DeliveryConfig) -> Delivery {
+    Delivery {
+        max_retries: config.max_retries,
+        retry_backoff: Duration::from_secs_f64(config.retry_backoff),
+        retry_backoff_max: Duration::from_secs_f64(config.retry_backoff_max),
+        max_age: super::unless_zero(config.max_age),
+        strict_order: config.strict_order,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flyball_triggers::{
-    CronConfig, CronTrigger, Error, EventConfig, EventTrigger, FileWatchConfig, FileWatchTrigger, MessageConfig, MessageTrigger,
-    Trigger, WatchBackend, WatchEvent, WebhookTrigger,
+    CronTrigger, Error, EventConfig, EventTrigger, FileWatchConfig, FileWatchTrigger, MessageConfig, MessageTrigger, Trigger,
+    WatchBackend, WatchEvent, WebhookTrigger,
 };
 
 use super::Surroundings;
@@ -17,20 +17,16 @@ pub(super) fn build(
     surroundings: &Surroundings,
 ) -> Result<Vec<Box<dyn Trigger>>, String> {
     let each = configs.iter().enumerate();
-    let one = |index, config| one(config, surroundings, format!("{process}'s triggers[{index}]"));
+    let one = |index, config| one(process, config, surroundings, format!("{process}'s triggers[{index}]"));
     each.map(|(index, config)| one(index, config).map_err(|error| format!("triggers[{index}]: {error}"))).collect()
 }
 
 /// `owner` names the trigger to whoever wants the same path.
-fn one(config: &TriggerConfig, surroundings: &Surroundings, owner: String) -> Result<Box<dyn Trigger>, Error> {
+fn one(process: &str, config: &TriggerConfig, surroundings: &Surroundings, owner: String) -> Result<Box<dyn Trigger>, Error> {
     let clock = Arc::clone(&surroundings.clock);
     let needed = |value: &Option<String>| value.clone().unwrap_or_default();
     Ok(match config.kind {
-        TriggerKind::Cron => {
-            let cron =
-                CronConfig { cron_expression: needed(&config.cron_expression), cron_timezone: config.cron_timezone.clone() };
-            Box::new(CronTrigger::new(cron, clock)?)
-        }
+        TriggerKind::Cron => Box::new(CronTrigger::new(config.cron(), clock)?.spread_by(process)),
         TriggerKind::Webhook => Box::new(WebhookTrigger::sharing(config.webhook()?, clock, &surroundings.webhooks, owner)?),
         TriggerKind::FileWatch => Box::new(FileWatchTrigger::new(file_watch(config), clock)?),
         TriggerKind::Event => {

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::{ArgGroup, Args};
-use flyball_journal::{Decision, Doubt, Entry, Log, Record, doubts};
+use flyball_journal::{Decision, Doubt, Entry, Record, doubts};
 use flyball_runtime::{Control, Settlement};
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::output::{self, colour};
-use super::{At, Output, ask, past};
+use super::{At, Output, ask, decide, past};
 use crate::instance::DataDir;
 
 /// List the calls of which nobody knows whether they happened.
@@ -79,7 +79,9 @@ impl Resolve {
                 true
             }
             Err(_) => {
-                write_down(data, &doubt, settlement).await?;
+                let Settlement { run, step, decision, note } = settlement;
+                let entry = Entry::Settled { run, event_id: doubt.event_id.clone(), step, decision, note };
+                decide::write_down(data, &doubt.process, entry).await?;
                 false
             }
         };
@@ -111,16 +113,6 @@ impl Resolve {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Writes the decision into the journal of an instance that is not running.
-async fn write_down(data: &DataDir, doubt: &Doubt, settlement: Settlement) -> Result<()> {
-    let (log, _) = Log::open(&data.journal())?;
-    let Settlement { run, step, decision, note } = settlement;
-    let entry = Entry::Settled { run, event_id: doubt.event_id.clone(), step, decision, note };
-    log.process(&doubt.process).append(vec![entry]).await?;
-    log.close();
-    Ok(())
 }
 
 fn records(data: &DataDir) -> Result<Vec<Record>> {

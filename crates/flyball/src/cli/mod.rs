@@ -1,6 +1,8 @@
 //! The command line: what can be asked, and how answers look.
 
 mod ask;
+mod decide;
+mod dlq;
 mod doubt;
 mod journal;
 mod logs;
@@ -56,6 +58,8 @@ enum Command {
     InDoubt(doubt::InDoubt),
     /// Say what became of a call in doubt
     Resolve(doubt::Resolve),
+    /// See to events whose runs failed for good
+    Dlq(dlq::Dlq),
     /// Emit an event on the bus
     Emit(ask::Emit),
     /// Publish a message to a topic
@@ -103,6 +107,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Resolve(resolve) => {
             let data = data(&resolve.at);
             runtime.block_on(resolve.execute(&data))
+        }
+        Command::Dlq(dlq) => {
+            let data = data(&dlq.at);
+            runtime.block_on(dlq.execute(&data))
         }
         Command::Emit(emit) => runtime.block_on(emit.execute(&data(&nowhere))),
         Command::Send(send) => runtime.block_on(send.execute(&data(&nowhere))),

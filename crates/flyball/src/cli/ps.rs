@@ -49,8 +49,19 @@ fn row(process: &ProcessStatus) -> String {
     let (runs, failed) = (process.invocation_count, process.consecutive_failures);
     let mut row =
         format!("{:<16} {state} {runs:>6} {failed:>6} {:>8}  {}", process.name, age(process.uptime_seconds), process.reason);
-    for trigger in process.triggers.iter().filter(|trigger| trigger.error.is_some()) {
-        row += &format!("\n{:<16} trigger {} ended: {}", "", trigger.id, trigger.error.as_deref().unwrap_or_default());
+    if process.disk_full {
+        row += &format!("\n{:<16} the disk is full: no event is accepted", "");
+    }
+    if process.events.dead_lettered > 0 {
+        row += &format!("\n{:<16} {} dead letter(s): see `flyball dlq list`", "", process.events.dead_lettered);
+    }
+    for trigger in &process.triggers {
+        if let Some(error) = &trigger.error {
+            row += &format!("\n{:<16} trigger {} ended: {error}", "", trigger.id);
+        }
+        if let Some(remark) = &trigger.remark {
+            row += &format!("\n{:<16} trigger {} is {remark}", "", trigger.id);
+        }
     }
     for (run, why) in &process.held_runs {
         row += &format!("\n{:<16} held run {run}: {}", "", why.as_str().unwrap_or_default());

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use flyball_journal::Retention;
 
 use super::validate::{self, MISTAKE};
 use super::{At, Output};
@@ -55,6 +56,7 @@ struct Plan {
     token: Option<String>,
     until: Until,
     output: Output,
+    retention: Retention,
 }
 
 impl Run {
@@ -84,6 +86,7 @@ impl Run {
             manifest::Until::Signal => Until::Signal,
         });
         let listen = self.listen.or(file.listen);
-        Ok(Plan { manifests, data: DataDir::new(&data), listen, token: self.token, until, output: self.output })
+        let retention = file.keep.retention();
+        Ok(Plan { retention, manifests, data: DataDir::new(&data), listen, token: self.token, until, output: self.output })
     }
 }

@@ -1,7 +1,7 @@
 //! The keys at the top of the two files.
 
 use super::config::{MEMORY_MAX, NOT_EMBEDDED, NOT_YET, PROCESS, PROVIDER, SHARED};
-use super::table::{FRACTION, Key, Kind, Kinds, Section, Word};
+use super::table::{FRACTION, Key, Kind, Kinds, Section, Span, Word};
 
 pub(super) const MANIFEST: Section = Section {
     name: "manifest",
@@ -63,5 +63,23 @@ pub(super) const RUNTIME: Section = Section {
         .or("signal"),
         Key::new("listen", Kind::Filled, "The address of the control API, as HOST:PORT. `--listen` is stronger."),
         Key::new("data", Kind::Path, "The data directory. `--data` is stronger."),
+        Key::new(
+            "keep",
+            Kind::Section(&KEEP),
+            "How much of the past the journals keep. What is needed to go on is kept in any case.",
+        ),
+    ],
+};
+
+/// A pebibyte, so that no sum overflows; a hundred years.
+const KEPT_BYTES: Kind = Kind::Int(0, 1 << 50);
+const KEPT_DAYS: Kind = Kind::Float(Span { min: 0.0, open: false, max: 36_525.0 });
+
+pub(super) const KEEP: Section = Section {
+    name: "keep",
+    kinds: Kinds::One,
+    keys: &[
+        Key::new("max_bytes", KEPT_BYTES, "So many bytes of each journal; 0 is all of it.").or("4294967296"),
+        Key::new("max_days", KEPT_DAYS, "What is younger than so many days; 0 is however old.").or("0.0"),
     ],
 };

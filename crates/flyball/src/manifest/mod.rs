@@ -45,14 +45,14 @@ mod tree;
 
 pub(crate) use check::did_you_mean;
 pub use config::{
-    BudgetConfig, ContextConfig, Escalation, HealthConfig, JournalBackend, JournalConfig, JournalLevel, MemoryProvider,
-    MissionConfig, OnAnomaly, OnComplete, OnExceeded, ProcessConfig, RestartPolicy, SecretScopeConfig, ServerConfig, ToolConfig,
-    ToolCost, Transport, TriggerConfig, TriggerKind, WatchBackend, WatchEvent,
+    BudgetConfig, ContextConfig, DeliveryConfig, Escalation, HealthConfig, JournalBackend, JournalConfig, JournalLevel,
+    MemoryProvider, MissionConfig, OnAnomaly, OnComplete, OnExceeded, ProcessConfig, RestartPolicy, SecretScopeConfig,
+    ServerConfig, ToolConfig, ToolCost, Transport, TriggerConfig, TriggerKind, WatchBackend, WatchEvent,
 };
 pub use diagnostic::{Diagnostic, Excerpt, ManifestError};
 pub use load::{Directory, Manifest, load_directory, load_manifest, parse_manifest};
 pub use reference::reference;
-pub use runtime_file::{RuntimeFile, Until, load_runtime_file};
+pub use runtime_file::{KeepConfig, RuntimeFile, Until, load_runtime_file};
 pub use secret::{MASK, SecretSource, SecretText};
 pub use substitute::{BadReference, substitute};
 

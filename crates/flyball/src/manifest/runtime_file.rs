@@ -1,7 +1,9 @@
 //! `flyball.yaml`: how the processes of a directory are run together.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use flyball_journal::Retention;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,7 +16,7 @@ use super::read::{directory_of, finish, sections, text_of, typed};
 use super::source::Source;
 
 /// How the processes of a directory are run together. The command line is stronger than it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeFile {
     /// When the run ends.
@@ -25,6 +27,34 @@ pub struct RuntimeFile {
     /// The data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// How much of the past the journals keep.
+    pub keep: KeepConfig,
+}
+
+/// How much of the past the journals keep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeepConfig {
+    /// So many bytes of each; 0 is all of it.
+    pub max_bytes: u64,
+    /// What is younger than so many days; 0 is however old.
+    pub max_days: f64,
+}
+
+impl Default for KeepConfig {
+    fn default() -> Self {
+        Self { max_bytes: Retention::default().max_bytes.unwrap_or(0), max_days: 0.0 }
+    }
+}
+
+impl KeepConfig {
+    /// As the journal takes it.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            max_bytes: (self.max_bytes > 0).then_some(self.max_bytes),
+            max_age: (self.max_days > 0.0).then(|| Duration::from_secs_f64(self.max_days * 86_400.0)),
+        }
+    }
 }
 
 /// When a run ends by itself.

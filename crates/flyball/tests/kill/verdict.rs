@@ -79,7 +79,7 @@ fn told_once(records: &[Record]) {
     let mut handled = BTreeSet::new();
     for record in records {
         match &record.entry {
-            Entry::TriggerEvent { event } if ["event", "message"].contains(&event.trigger_type.as_str()) => {
+            Entry::TriggerEvent { event, .. } if ["event", "message"].contains(&event.trigger_type.as_str()) => {
                 let what = (&record.process, event.payload["data"].to_string(), event.payload["content"].to_string());
                 assert!(told.insert(what.clone()), "{what:?} was told twice");
             }

@@ -255,7 +255,8 @@ impl Life {
     pub fn publish(&mut self) {
         let listening = self.listeners.listening(&self.reception);
         let base = self.status();
-        let layers: Arc<[Arc<dyn Layer>]> = self.parts.as_ref().map_or_else(|| Arc::new([]) as _, |parts| Arc::clone(&parts.layers));
+        let layers: Arc<[Arc<dyn Layer>]> =
+            self.parts.as_ref().map_or_else(|| Arc::new([]) as _, |parts| Arc::clone(&parts.layers));
         self.shown.send_modify(|shown| {
             if layers.is_empty() && !shown.layers.is_empty() {
                 // What a life's layers said last is still worth showing when it is over.

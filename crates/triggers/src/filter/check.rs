@@ -221,7 +221,9 @@ fn never_bool(expr: &IdedExpr) -> Option<&'static str> {
         Expr::Map(_) => Some("a map"),
         Expr::Comprehension(comprehension) if matches!(comprehension.accu_init.expr, Expr::List(_)) => Some("a list"),
         Expr::Call(call) => match call.func_name.as_str() {
-            operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO | operators::NEGATE => Some("a number"),
+            operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO | operators::NEGATE => {
+                Some("a number")
+            }
             operators::ADD => Some("a sum"),
             "size" | "int" | "uint" | "double" => Some("a number"),
             "string" => Some("a text"),

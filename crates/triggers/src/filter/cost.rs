@@ -114,11 +114,7 @@ fn hold(size: Size, item: &Value, depth: usize) -> Result<Size, String> {
 /// Both together: as large as either, and not much larger where they are one after the other.
 fn sum(left: Size, right: Size) -> Size {
     let len = left.len.saturating_add(right.len);
-    Size {
-        len,
-        longest: left.longest.max(right.longest).max(len),
-        weight: left.weight.saturating_add(right.weight),
-    }
+    Size { len, longest: left.longest.max(right.longest).max(len), weight: left.weight.saturating_add(right.weight) }
 }
 
 struct Count<'s, 'p> {

@@ -122,9 +122,7 @@ impl Door {
             Ok(Ok(receipt)) => answer(StatusCode::ACCEPTED, &json!({"status": "accepted", "event_id": receipt.event_id})),
             // Why is the operator's business, and not the sender's.
             Ok(Err(Refusal::Filtered { .. })) => answer(StatusCode::OK, &json!({"status": "ignored"})),
-            Ok(Err(refusal @ Refusal::Full { .. })) => {
-                not_now(StatusCode::TOO_MANY_REQUESTS, &refusal.to_string(), RETRY_SOON)
-            }
+            Ok(Err(refusal @ Refusal::Full { .. })) => not_now(StatusCode::TOO_MANY_REQUESTS, &refusal.to_string(), RETRY_SOON),
             Ok(Err(refusal @ (Refusal::Closed | Refusal::Overlaps))) => {
                 not_now(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string(), RETRY_LATER)
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use flyball_journal::LifecycleState;
-use flyball_runtime::{Control, ProcessStatus, RuntimeStatus};
+use flyball_runtime::{Control, ProcessStatus, RuntimeStatus, StatusWatch};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::Value;
@@ -84,6 +84,8 @@ pub(super) fn before_it_was_up(data: &DataDir, signal: &str) -> ExitCode {
 async fn all_over(running: &Running, until: Until) -> Ending {
     let mut watches: Vec<_> = running.runtime.processes().iter().map(flyball_runtime::AgentProcess::watch).collect();
     loop {
+        // Noted before the status is taken, so that nothing falls between.
+        let were_over: Vec<bool> = watches.iter().map(StatusWatch::is_over).collect();
         let status = running.runtime.status().await;
         if until == Until::Mission && missions_over(&status) {
             return Ending::Missions;
@@ -91,8 +93,23 @@ async fn all_over(running: &Running, until: Until) -> Ending {
         if status.processes.values().all(is_over) {
             return Ending::NothingLeft;
         }
-        let changed = watches.iter_mut().map(|watch| Box::pin(watch.changed()));
-        let _ = futures::future::select_all(changed).await;
+        // Neither can become so before one more process has come to its end.
+        let ended = watches.iter_mut().zip(were_over).map(|(watch, was_over)| Box::pin(one_more_is_over(watch, was_over)));
+        futures::future::select_all(ended).await;
+    }
+}
+
+/// Returns when a process that was not over is so.
+async fn one_more_is_over(watch: &mut StatusWatch, mut was_over: bool) {
+    loop {
+        let is_over = watch.is_over();
+        if is_over && !was_over {
+            return;
+        }
+        was_over = is_over;
+        if !watch.changed().await {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

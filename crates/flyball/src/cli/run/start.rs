@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use chrono::Utc;
 use flyball_cluster::{RuntimeTransport, TransportConfig};
-use flyball_core_agent::{Clock, SystemClock};
+use flyball_core_agent::{Clock, NodeClock};
 use flyball_journal::{Log, Record, Recovery};
 use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts};
 use flyball_triggers::WebhookListeners;
@@ -18,6 +18,7 @@ use super::tell::Teller;
 use super::{Plan, banner};
 use crate::assemble::{Assembly, Surroundings};
 use crate::cli::Output;
+use crate::housekeeping::Housekeeping;
 use crate::instance::{DataDir, Instance};
 use crate::manifest::{JournalBackend, Manifest};
 
@@ -28,6 +29,7 @@ pub(super) struct Running {
     pub data: DataDir,
     pub teller: Teller,
     pub homes: Homes,
+    pub housekeeping: Housekeeping,
 }
 
 /// The API's port where nobody asked for one.
@@ -37,7 +39,7 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
     let mut homes = Homes::default();
     let main = homes.open_dir(plan.data.journal())?;
     let mut parts = RuntimeParts::new(main);
-    parts.clock = Arc::new(SystemClock);
+    parts.clock = Arc::new(NodeClock::start());
     let surroundings = Surroundings {
         clock: Arc::clone(&parts.clock) as Arc<dyn Clock>,
         event_bus: Arc::clone(&parts.event_bus),
@@ -57,7 +59,8 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
         banner::print(plan, transport.local_addr(), &homes.found);
     }
     let teller = Teller::start(homes.watches(), plan.output);
-    let running = Running { runtime, transport, data: plan.data.clone(), teller, homes };
+    let housekeeping = Housekeeping::start(homes.logs(), plan.retention).await?;
+    let running = Running { runtime, transport, data: plan.data.clone(), teller, homes, housekeeping };
     let failed = running.runtime.start_all().await;
     if !failed.is_empty() {
         return Err(running.give_up(failed).await);
@@ -75,6 +78,7 @@ impl Running {
 
     /// Stops everything in order.
     pub async fn close(self) {
+        self.housekeeping.end().await;
         self.runtime.shutdown().await;
         self.transport.shutdown().await;
         self.homes.close().await;
@@ -164,8 +168,12 @@ impl Homes {
         self.by_dir.values().chain(&self.memory).map(|home| home.log().watch()).collect()
     }
 
+    fn logs(&self) -> Vec<Arc<Log>> {
+        self.by_dir.values().chain(&self.memory).map(|home| Arc::clone(home.log())).collect()
+    }
+
     async fn close(self) {
-        let logs: Vec<Arc<Log>> = self.by_dir.values().chain(&self.memory).map(|home| Arc::clone(home.log())).collect();
+        let logs = self.logs();
         let _ = tokio::task::spawn_blocking(move || logs.iter().for_each(|log| log.close())).await;
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
 use flyball_journal::history::{RunOutcome, RunSummary};
-use flyball_journal::{Entry, LifecycleState, ProcessFold, Record};
-use flyball_runtime::ProcessStatus;
-use flyball_triggers::Cron;
+use flyball_journal::{EventCounts, LifecycleState, ProcessFold, Record};
+use flyball_runtime::{ProcessStatus, TriggerStatus};
 use serde::Serialize;
 
 use crate::cli::ask;
@@ -29,8 +28,10 @@ pub struct Standing {
     /// Runs without an end.
     open: Vec<RunSummary>,
     last_run: Option<RunSummary>,
-    /// By trigger: when its clock wakes the process next.
-    next: BTreeMap<String, String>,
+    /// What became of all events.
+    events: EventCounts,
+    /// By run: when it is tried again.
+    retries: BTreeMap<String, DateTime<Utc>>,
 }
 
 impl Standing {
@@ -42,7 +43,7 @@ impl Standing {
         let open: Vec<RunSummary> = runs().filter(|run| run.ended.is_none()).cloned().collect();
         let begun = |event: &&TriggerEvent| open.iter().any(|run| run.event_id == event.event_id);
         let waiting = fold.open_events.values().filter(|event| !begun(event)).cloned().collect();
-        let next = if live.is_some() { next_instants(&records) } else { BTreeMap::new() };
+        let retries = fold.open_runs.iter().filter_map(|(run, open)| Some((run.0.clone(), open.retry_at?))).collect();
         let (state, reason) = live.as_ref().map_or((fold.state, &fold.reason), |live| (live.state, &live.reason));
         Self {
             process: name.to_owned(),
@@ -53,7 +54,8 @@ impl Standing {
             waiting,
             last_run: runs().rfind(|run| run.ended.is_some()).cloned(),
             open,
-            next,
+            events: fold.events,
+            retries,
             live,
         }
     }
@@ -64,14 +66,10 @@ impl Standing {
         if self.live.is_none() {
             lines.push(format!("  nobody runs it: `flyball run DIR --data {}` goes on from here", data.path().display()));
         }
-        for (trigger, at) in &self.next {
-            lines.push(format!("  next      {at}, by {trigger}"));
+        if self.live.as_ref().is_some_and(|live| live.disk_full) {
+            lines.push("  disk      is full: no event is accepted and no run begun until there is room".to_owned());
         }
-        for trigger in self.live.iter().flat_map(|live| &live.triggers) {
-            if let Some(error) = &trigger.error {
-                lines.push(format!("  trigger   {} ({}) ended: {}", trigger.id, trigger.kind, short(error)));
-            }
-        }
+        lines.extend(self.live.iter().flat_map(|live| &live.triggers).flat_map(trigger));
         if let Some(first) = self.waiting.first() {
             let (count, kind, since) = (self.waiting.len(), &first.trigger_type, instant(first.timestamp));
             lines.push(format!("  waiting   {count} event(s), the oldest by {kind} since {since}"));
@@ -79,8 +77,14 @@ impl Standing {
         for run in &self.open {
             lines.push(match run.outcome {
                 RunOutcome::Held => format!("  held      run {}: {} (see `flyball indoubt`)", run.run, short(&run.said)),
-                _ => format!("  open      run {} since {}, attempt {}", run.run, instant(run.started), run.attempts),
+                _ => match self.retries.get(&run.run.0) {
+                    Some(at) => format!("  retry     run {} at {}: {}", run.run, instant(*at), short(&run.said)),
+                    None => format!("  open      run {} since {}, attempt {}", run.run, instant(run.started), run.attempts),
+                },
             });
+        }
+        if self.events.dead_lettered > 0 {
+            lines.push(format!("  dead      {} event(s) failed for good (see `flyball dlq list`)", self.events.dead_lettered));
         }
         if let Some(run) = &self.last_run {
             lines.push(format!("  last run  {} ({}): {}", run.run, run.outcome, short(&run.said)));
@@ -106,17 +110,19 @@ async fn status(data: &DataDir, name: &str) -> Option<ProcessStatus> {
     control.node_status().await.ok()?.processes.remove(name)
 }
 
-/// When each clock that woke the process before will do so again.
-fn next_instants(records: &[&Record]) -> BTreeMap<String, String> {
-    let mut next = BTreeMap::new();
-    for record in records {
-        let Entry::TriggerEvent { event } = &record.entry else { continue };
-        let said = |key: &str| event.payload.get(key).and_then(serde_json::Value::as_str);
-        let Some(expression) = said("cron_expression").filter(|_| event.trigger_type == "cron") else { continue };
-        let cron = Cron::parse(expression, said("timezone")).ok();
-        if let Some(at) = cron.and_then(|cron| cron.next_after(Utc::now())) {
-            next.insert(event.trigger_id.clone(), at.to_rfc3339());
-        }
-    }
-    next
+/// What there is to say of a trigger.
+fn trigger(trigger: &TriggerStatus) -> Vec<String> {
+    let TriggerStatus { id, kind, .. } = trigger;
+    let next = trigger.next.map(|at| format!("  next      {}, by {id} ({kind})", at.to_rfc3339()));
+    let ended = trigger.error.as_ref().map(|error| format!("  trigger   {id} ({kind}) ended: {}", short(error)));
+    let remark = trigger.remark.as_ref().map(|remark| format!("  trigger   {id} ({kind}) is {remark}"));
+    let filter = trigger.last_filtered.as_ref().map(|last| {
+        let count = trigger.filtered;
+        format!("  filter    {id} ({kind}) let {count} event(s) not through, the last at {}", short(last))
+    });
+    let skipped = trigger.last_skipped.as_ref().map(|last| {
+        let count = trigger.skipped;
+        format!("  skipped   {id} ({kind}) let {count} pass, the last because {}", short(last))
+    });
+    [next, ended, remark, filter, skipped].into_iter().flatten().collect()
 }

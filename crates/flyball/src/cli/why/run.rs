@@ -47,7 +47,7 @@ fn because(depth: usize, cause: &Because) -> String {
 }
 
 fn woken(cause: &Because) -> String {
-    told(&cause.process, cause.seq, cause.event.timestamp, &Entry::TriggerEvent { event: cause.event.clone() })
+    told(&cause.process, cause.seq, cause.event.timestamp, &Entry::accepted(cause.event.clone()))
 }
 
 /// What the story says of an entry.
@@ -100,7 +100,7 @@ fn caused(lines: &mut Vec<String>, depth: usize, all: &[Caused]) {
             Some(run) => format!("run {} ({}): {}", run.run, run.outcome, short(&run.said)),
             None => "no run yet".into(),
         };
-        let event = told(&one.process, one.seq, one.event.timestamp, &Entry::TriggerEvent { event: one.event.clone() });
+        let event = told(&one.process, one.seq, one.event.timestamp, &Entry::accepted(one.event.clone()));
         lines.push(format!("{}#{} {} {event}", "  ".repeat(depth), one.seq, one.process));
         lines.push(format!("{}-> {then}", "  ".repeat(depth + 1)));
         caused(lines, depth + 2, &one.caused);

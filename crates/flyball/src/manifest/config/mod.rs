@@ -2,6 +2,7 @@
 
 mod budget;
 mod context;
+mod delivery;
 mod health;
 mod journal;
 mod mission;
@@ -13,6 +14,7 @@ mod trigger;
 
 pub use budget::{BudgetConfig, Escalation, OnExceeded, ToolCost};
 pub use context::{ContextConfig, MemoryProvider};
+pub use delivery::DeliveryConfig;
 pub use health::{HealthConfig, OnAnomaly};
 pub use journal::{JournalBackend, JournalConfig, JournalLevel};
 pub use mission::{MissionConfig, OnComplete};
@@ -24,6 +26,7 @@ pub use trigger::{TriggerConfig, TriggerKind, WatchBackend, WatchEvent};
 
 pub(super) use budget::{BUDGET, ESCALATION, TOOL_COST};
 pub(super) use context::{CONTEXT, MEMORY_MAX, NOT_EMBEDDED, PROVIDER};
+pub(super) use delivery::DELIVERY;
 pub(super) use health::HEALTH;
 pub(super) use journal::JOURNAL;
 pub(super) use mission::MISSION;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BUDGET, BudgetConfig, CONTEXT, ContextConfig, HEALTH, HealthConfig, JOURNAL, JournalConfig, MISSION, MissionConfig, SECRETS,
-    SERVER, SecretScopeConfig, ServerConfig, TOOL, TRIGGER, ToolConfig, TriggerConfig,
+    BUDGET, BudgetConfig, CONTEXT, ContextConfig, DELIVERY, DeliveryConfig, HEALTH, HealthConfig, JOURNAL, JournalConfig,
+    MISSION, MissionConfig, SECRETS, SERVER, SecretScopeConfig, ServerConfig, TOOL, TRIGGER, ToolConfig, TriggerConfig,
 };
 use crate::manifest::table::{Key, Kind, Kinds, SECONDS, SOME_SECONDS, Section, Span, Word};
 
@@ -33,6 +33,7 @@ pub struct ProcessConfig {
     pub heartbeat_interval: f64,
     pub idle_timeout: f64,
     pub max_lifetime: f64,
+    pub trigger_delivery: DeliveryConfig,
     pub budget: BudgetConfig,
     pub health: HealthConfig,
     pub mission: MissionConfig,
@@ -73,6 +74,7 @@ impl Default for ProcessConfig {
             heartbeat_interval: 10.0,
             idle_timeout: 0.0,
             max_lifetime: 0.0,
+            trigger_delivery: DeliveryConfig::default(),
             budget: BudgetConfig::default(),
             health: HealthConfig::default(),
             mission: MissionConfig::default(),
@@ -147,6 +149,7 @@ pub(in crate::manifest) const PROCESS: Section = Section {
         )
         .or("0.0"),
         Key::new("max_lifetime", SECONDS, "Seconds after which the process is drained and started anew; 0 is never.").or("0.0"),
+        Key::new("trigger_delivery", Kind::Section(&DELIVERY), "What becomes of an event whose run fails, or that has to wait."),
         SHARED[6],
         SHARED[7],
         SHARED[8],
@@ -157,7 +160,6 @@ pub(in crate::manifest) const PROCESS: Section = Section {
         NOT_YET[2],
         NOT_YET[3],
         NOT_YET[4],
-        Key::refused("trigger_delivery", "an event is kept in the journal until it is handled"),
         Key::refused("inbox", "send an event to the agent instead: `flyball fire NAME --data JSON`"),
         Key::refused("approval", "limit what the agent may do by `budget: {max_irreversible_per_run: 0}`"),
         Key::refused("guardrails", "limit what the agent may do by `budget` and `tools`"),

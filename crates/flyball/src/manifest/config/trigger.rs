@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use flyball_triggers::{Error, Secret, SignatureScheme, WebhookAuth, WebhookConfig};
+use flyball_triggers::{CronConfig, Error, Missed, Overlap, Secret, SignatureScheme, WebhookAuth, WebhookConfig};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::manifest::SecretText;
-use crate::manifest::table::{Key, Kind, Kinds, Section, Span, Word};
+use crate::manifest::table::{Key, Kind, Kinds, SECONDS, Section, Span, Word};
 
 /// What wakes an agent. `type` says which of the other fields mean something; a manifest may set
 /// only those, and only those are written.
@@ -19,6 +19,11 @@ pub struct TriggerConfig {
     pub kind: TriggerKind,
     pub cron_expression: Option<String>,
     pub cron_timezone: Option<String>,
+    pub missed: Missed,
+    pub missed_cap: u32,
+    pub missed_max_age: f64,
+    pub overlap: Overlap,
+    pub jitter: f64,
     pub webhook_path: String,
     pub webhook_port: u16,
     pub webhook_host: String,
@@ -99,6 +104,19 @@ impl TriggerKind {
 }
 
 impl TriggerConfig {
+    /// The settings of a schedule as its trigger has them.
+    pub(crate) fn cron(&self) -> CronConfig {
+        CronConfig {
+            cron_expression: self.cron_expression.clone().unwrap_or_default(),
+            cron_timezone: self.cron_timezone.clone(),
+            missed: self.missed,
+            missed_cap: self.missed_cap,
+            missed_max_age: self.missed_max_age,
+            overlap: self.overlap,
+            jitter: self.jitter,
+        }
+    }
+
     /// The settings of a webhook as its trigger has them.
     pub(crate) fn webhook(&self) -> Result<WebhookConfig, Error> {
         let source = |(index, text): (usize, &String)| {
@@ -125,6 +143,11 @@ impl Default for TriggerConfig {
             kind: TriggerKind::Cron,
             cron_expression: None,
             cron_timezone: None,
+            missed: Missed::Latest,
+            missed_cap: 100,
+            missed_max_age: 0.0,
+            overlap: Overlap::Skip,
+            jitter: 0.0,
             webhook_path: "/webhook".into(),
             webhook_port: 9090,
             webhook_host: "127.0.0.1".into(),
@@ -158,6 +181,11 @@ impl Serialize for TriggerConfig {
             TriggerKind::Cron => {
                 set(&mut map, "cron_expression", self.cron_expression.as_ref())?;
                 set(&mut map, "cron_timezone", self.cron_timezone.as_ref())?;
+                map.serialize_entry("missed", &self.missed)?;
+                map.serialize_entry("missed_cap", &self.missed_cap)?;
+                map.serialize_entry("missed_max_age", &self.missed_max_age)?;
+                map.serialize_entry("overlap", &self.overlap)?;
+                map.serialize_entry("jitter", &self.jitter)?;
             }
             TriggerKind::Webhook => {
                 map.serialize_entry("webhook_path", &self.webhook_path)?;
@@ -214,6 +242,10 @@ fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secr
 
 const TYPE: Kind =
     Kind::Choice(&[Word::new("cron"), Word::new("webhook"), Word::new("file_watch"), Word::new("event"), Word::new("message")]);
+const MISSED: Kind = Kind::Choice(&[Word::new("skip"), Word::new("latest"), Word::new("all")]);
+const OVERLAP: Kind = Kind::Choice(&[Word::new("skip"), Word::new("queue"), Word::new("parallel")]);
+/// More than a day late is another schedule.
+const JITTER: Kind = Kind::Float(Span { min: 0.0, open: false, max: 86_400.0 });
 const SCHEME: Kind = Kind::Choice(&[
     Word::new("generic"),
     Word::new("github"),
@@ -241,6 +273,21 @@ pub(in crate::manifest) const TRIGGER: Section = Section {
         Key::new("type", TYPE, "Which trigger it is.").required(),
         Key::new("cron_expression", Kind::Filled, "Five fields, or six of which the last is seconds.").of("cron").required(),
         Key::new("cron_timezone", Kind::Filled, "An IANA name such as `Europe/Zurich`; UTC where it is not set.").of("cron"),
+        Key::new("missed", MISSED, "Which instants fire that passed while nobody could take them: none, the latest, or all.")
+            .of("cron")
+            .or("latest"),
+        Key::new("missed_cap", Kind::Int(1, 10_000), "Of `missed: all`, so many fire at most, the latest ones.")
+            .of("cron")
+            .or("100"),
+        Key::new("missed_max_age", SECONDS, "What was missed so many seconds ago does not fire; 0 is never too long.")
+            .of("cron")
+            .or("0.0"),
+        Key::new("overlap", OVERLAP, "What becomes of an instant that comes while an earlier one is not handled yet.")
+            .of("cron")
+            .or("skip"),
+        Key::new("jitter", JITTER, "Each firing is delayed by up to so many seconds, by another time for each process.")
+            .of("cron")
+            .or("0.0"),
         Key::new("webhook_path", Kind::Filled, "The exact path.").of("webhook").or("/webhook"),
         Key::new("webhook_port", Kind::Int(1025, 65535), "The port.")
             .of("webhook")

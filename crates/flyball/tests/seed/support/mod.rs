@@ -38,8 +38,8 @@ pub async fn until(process: &AgentProcess, what: &str, mut holds: impl FnMut(&Pr
     let mut watch = process.watch();
     let waiting = tokio::time::timeout(PATIENCE, watch.wait_for(|status| holds(status))).await;
     match waiting {
-        Ok(Ok(status)) => status.clone(),
-        Ok(Err(_)) => panic!("{} is gone; waited for: {what}", process.name()),
+        Ok(Some(status)) => status,
+        Ok(None) => panic!("{} is gone; waited for: {what}", process.name()),
         Err(_) => panic!("waited for: {what}; it shows {:#?}", process.status()),
     }
 }

@@ -33,7 +33,7 @@ impl Reading {
     /// The events that were taken in.
     pub fn events(&self) -> Vec<&TriggerEvent> {
         self.all(|entry| match entry {
-            Entry::TriggerEvent { event } => Some(event),
+            Entry::TriggerEvent { event, .. } => Some(event),
             _ => None,
         })
     }

@@ -1,0 +1,192 @@
+//! `flyball dlq`: events whose runs failed for good.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow, bail};
+use clap::{Args, Subcommand};
+use flyball_journal::{DeadLetter, Entry, ProcessFold};
+use flyball_runtime::Control;
+use serde::Serialize;
+use serde_json::json;
+
+use super::output;
+use super::past::{Past, instant, short};
+use super::{At, Output, ask, decide};
+use crate::instance::DataDir;
+
+/// See to events whose runs failed for good.
+#[derive(Debug, Args)]
+pub struct Dlq {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    pub(super) at: At,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List them, oldest first
+    List {
+        /// Only those of this process
+        name: Option<String>,
+    },
+    /// Show one with its payload
+    Show {
+        /// The event's id; its beginning is enough
+        id: String,
+    },
+    /// Handle one once more, in a run of its own
+    Retry(Chosen),
+    /// Give one up
+    Drop(Chosen),
+}
+
+#[derive(Debug, Args)]
+struct Chosen {
+    /// The event's id; its beginning is enough
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    id: Option<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+    /// Of --all, only those of this process
+    #[arg(long, value_name = "NAME", requires = "all")]
+    process: Option<String>,
+    /// Why; it is written into the journal
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+}
+
+/// A dead letter and whose it is.
+#[derive(Debug, Serialize)]
+struct Letter {
+    process: String,
+    #[serde(flatten)]
+    letter: DeadLetter,
+}
+
+impl Dlq {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let past = Past::read(data)?;
+        let letters = letters(&past);
+        match self.what {
+            What::List { name } => {
+                let name = name.as_deref().map(|name| past.known_process(name)).transpose()?;
+                let of_it = |letter: &&Letter| name.is_none_or(|name| letter.process == name);
+                list(&letters.iter().filter(of_it).collect::<Vec<_>>(), self.output)
+            }
+            What::Show { id } => show(find(&letters, &id)?, self.output),
+            What::Retry(chosen) => see_to(&chosen.of(&past, &letters)?, true, &chosen.note, data, self.output).await,
+            What::Drop(chosen) => see_to(&chosen.of(&past, &letters)?, false, &chosen.note, data, self.output).await,
+        }
+    }
+}
+
+impl Chosen {
+    fn of<'a>(&self, past: &Past, letters: &'a [Letter]) -> Result<Vec<&'a Letter>> {
+        match &self.id {
+            Some(id) => Ok(vec![find(letters, id)?]),
+            None => {
+                let name = self.process.as_deref().map(|name| past.known_process(name)).transpose()?;
+                Ok(letters.iter().filter(|letter| name.is_none_or(|name| letter.process == name)).collect())
+            }
+        }
+    }
+}
+
+fn letters(past: &Past) -> Vec<Letter> {
+    let of = |name: &str| {
+        let fold = ProcessFold::of(past.records.iter().filter(|record| record.process == name));
+        let process = name.to_owned();
+        fold.dead_letters.into_iter().map(move |letter| Letter { process: process.clone(), letter })
+    };
+    let mut letters: Vec<Letter> = past.names().into_iter().flat_map(of).collect();
+    letters.sort_by_key(|letter| letter.letter.at);
+    letters
+}
+
+fn find<'a>(letters: &'a [Letter], id: &str) -> Result<&'a Letter> {
+    let matching: Vec<&Letter> = letters.iter().filter(|letter| letter.letter.event.event_id.starts_with(id)).collect();
+    match matching.as_slice() {
+        [one] => Ok(one),
+        [] => bail!("no dead letter is event '{id}': see `flyball dlq list`"),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|letter| letter.letter.event.event_id.as_str()).collect();
+            Err(anyhow!("'{id}' may be any of: {}", ids.join(", ")))
+        }
+    }
+}
+
+fn list(letters: &[&Letter], output: Output) -> Result<ExitCode> {
+    match output {
+        Output::Json => output::json(&letters)?,
+        Output::Human if letters.is_empty() => output::line("there is no dead letter"),
+        Output::Human => {
+            output::line(&format!("{:<36} {:<12} {:<10} {:<19}  {}", "EVENT", "PROCESS", "KIND", "SINCE", "BECAUSE"));
+            for Letter { process, letter } in letters {
+                let DeadLetter { event, reason, at, .. } = letter;
+                let (id, kind) = (&event.event_id, &event.trigger_type);
+                output::line(&format!("{id:<36} {process:<12} {kind:<10} {}  {}", instant(*at), short(reason)));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
+    if output == Output::Json {
+        output::json(letter)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Letter { process, letter: DeadLetter { event, run, reason, at } } = letter;
+    output::line(&event.event_id);
+    output::line(&format!("  process  {process}"));
+    output::line(&format!("  trigger  {} ({}), at {}", event.trigger_type, event.trigger_id, event.timestamp.to_rfc3339()));
+    output::line(&format!("  because  {}", short(reason)));
+    output::line(&format!("  since    {}", at.to_rfc3339()));
+    output::line(&format!("  run      {run} (`flyball why {run}` tells what it did)"));
+    output::line("  payload");
+    for line in serde_json::to_string_pretty(&event.payload)?.lines() {
+        output::line(&format!("    {}", crate::story::plain(line)));
+    }
+    output::line("  settle   flyball dlq retry ID | drop ID  [--note TEXT]");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir, output: Output) -> Result<ExitCode> {
+    let live = ask::connect(data).await.ok();
+    for Letter { process, letter } in letters {
+        let event_id = letter.event.event_id.as_str();
+        match &live {
+            Some((instance, control)) => {
+                ask::reached(control.see_to_dead_letter(process, event_id, again, note).await, instance)?;
+            }
+            None => {
+                let (event_id, note) = (event_id.to_owned(), note.to_owned());
+                let entry = if again { Entry::Redelivered { event_id, note } } else { Entry::Dismissed { event_id, note } };
+                decide::write_down(data, process, entry).await?;
+            }
+        }
+        tell(process, event_id, again, live.is_some(), output)?;
+    }
+    if letters.is_empty() && output == Output::Human {
+        output::line("there is no dead letter");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(process: &str, event_id: &str, again: bool, live: bool, output: Output) -> Result<()> {
+    if output == Output::Json {
+        return output::json_line(&json!({"event_id": event_id, "process": process, "again": again, "live": live}));
+    }
+    let then = match (again, live) {
+        (true, true) => format!("{process} handles it now"),
+        (true, false) => format!("{process} handles it at the next `flyball run`"),
+        (false, _) => "it is given up".to_owned(),
+    };
+    output::line(&format!("{event_id}: recorded; {then}"));
+    Ok(())
+}
