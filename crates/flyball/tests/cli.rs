@@ -105,6 +105,30 @@ fn an_emitted_event_reaches_its_listener_with_its_payload_and_is_counted() {
 }
 
 #[test]
+fn an_event_that_a_filter_keeps_out_is_counted_with_its_reason() {
+    let scene = Scene::new();
+    scene.edit(
+        "analyst.agent",
+        "event_type: alert.critical",
+        "event_type: alert.critical\n    filter_expression: data.rows > 10",
+    );
+    let mut live = Live::start(scene.run().args(["--until", "signal"]).env("PIPELINE_INCIDENT", "off"));
+    live.says("mission begins");
+    eventually(LONG, || scene.ask(&["ps"]).stdout.matches("awaiting").count().eq(&3).then_some(())).expect("all three are up");
+    assert_eq!(scene.ask_json(&["emit", "alert.critical", "--data", r#"{"rows": 3}"#]), json!({"delivered": 0}));
+    assert_eq!(scene.ask_json(&["emit", "alert.critical", "--data", r#"{"file": "a.csv"}"#]), json!({"delivered": 0}));
+    assert!(events(&scene, "analyst").is_empty());
+
+    let shown = || Some(scene.ask_json(&["ps"])["processes"]["analyst"]["triggers"][0].clone());
+    let trigger = eventually(LONG, || shown().filter(|trigger| trigger["filtered"] == 2)).expect("both are counted");
+    let reason = "filter_expression failed: there is no key 'rows'; `has` asks whether there is";
+    assert!(trigger["last_filtered"].as_str().is_some_and(|last| last.ends_with(reason)), "{trigger}");
+    let told = scene.ask(&["why", "analyst"]).with_code(0).stdout;
+    let line = told.lines().find(|line| line.starts_with("  filter    event-")).expect("why tells of it");
+    assert!(line.contains(" (event) let 2 event(s) not through, the last at ") && line.ends_with(reason), "{told}");
+}
+
+#[test]
 fn a_message_that_is_sent_reaches_its_topic() {
     let (scene, mut live) = instance();
     let content = json!({"action": "reload", "file": SOUND, "reason": "a test"});

@@ -12,11 +12,12 @@ use binary::{LONG, Live, Scene, finish};
 use kill::{Case, Moment, after, kills, verdict};
 
 /// One moment after each kind of record, and after each call that the three agents make.
-const MOMENTS: [&str; 29] = [
+const MOMENTS: [&str; 30] = [
     "monitor state_transition starting",
     "monitor state_transition awaiting",
     "responder state_transition running",
     "responder state_transition stopping",
+    "monitor trigger_moved",
     "monitor trigger_event",
     "analyst trigger_event",
     "responder trigger_event",

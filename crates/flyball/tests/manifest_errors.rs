@@ -292,6 +292,20 @@ fn the_reference_pages_example_is_a_good_manifest() {
 }
 
 #[test]
+fn the_reference_pages_filters_are_good_ones() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/manifest.md")).unwrap();
+    let block = page.split("```text\npayload").nth(1).unwrap().split("```").next().unwrap();
+    let filters: Vec<String> =
+        format!("payload{block}").lines().map(|line| line.split("   ").next().unwrap().trim().to_owned()).collect();
+    assert_eq!(filters.len(), 6, "{filters:?}");
+    for filter in filters {
+        let trigger = serde_json::json!([{"type": "event", "event_type": "a", "filter_expression": filter}]);
+        let manifest = parse(&format!("name: a\ntriggers: {trigger}\n")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(manifest.config.triggers[0].filter_expression, Some(filter));
+    }
+}
+
+#[test]
 fn the_reference_page_shows_every_key_as_the_code_has_it() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/manifest.md");
     let mut text = fs::read_to_string(&page).unwrap();

@@ -4,6 +4,8 @@
 
 #[path = "seed/complete.rs"]
 mod complete;
+#[path = "seed/filters.rs"]
+mod filters;
 #[path = "seed/step_01.rs"]
 mod step_01;
 #[path = "seed/step_02.rs"]

@@ -4,7 +4,9 @@ mod bind;
 mod check;
 mod cost;
 mod functions;
+mod parse;
 mod reason;
+mod size;
 mod words;
 
 use std::fmt;
@@ -18,7 +20,8 @@ use tokio::sync::watch;
 
 use crate::{Error, Refusal};
 use check::Program;
-use cost::{MAX_STEPS, Sizes};
+use cost::MAX_STEPS;
+use size::Sizes;
 
 /// A condition on events, in [CEL](https://cel.dev), that was checked when it was parsed.
 ///
@@ -70,13 +73,14 @@ pub struct FilterCounts {
 impl Filter {
     /// Checks `text`: that it is CEL, calls only what is there, can give a truth value, has at most
     /// 2,000 characters, and asks for no more work than an event is worth. The [`Error::Config`]
-    /// says where in the expression the mistake is. An expression that is parsed takes a short-lived thread.
+    /// says where in the expression the mistake is. Parsing takes a thread of its own for a moment.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let program = check::program(text).map_err(|what| Error::Config(format!("filter_expression: {what}")))?;
         Ok(Self { program, counts: watch::Sender::default(), told: Mutex::default() })
     }
 
-    /// Whether `event` is wanted. The same event always gets the same answer.
+    /// Whether `event` is wanted. The same event gets the same answer, unless the expression asks in
+    /// which order a map has its keys.
     pub fn matches(&self, event: &TriggerEvent) -> Verdict {
         self.judge(event).unwrap_or_else(Verdict::Failed)
     }

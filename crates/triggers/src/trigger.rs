@@ -61,6 +61,7 @@ pub trait Trigger: Send {
     async fn open(&mut self, cursor: &Cursor) -> Result<(), Error>;
 
     /// Offers events to `sink` until it cannot go on. Dropping the future stops the trigger.
-    /// A refusal is the trigger's to handle: it waits and offers again, or tells its source.
+    /// A refusal is the trigger's to handle: it waits and offers again, or tells its source. What is
+    /// [`Refusal::Filtered`](crate::Refusal::Filtered) it lets go, and goes on.
     async fn run(self: Box<Self>, sink: Sink) -> Error;
 }

@@ -108,7 +108,7 @@ async fn what_is_not_there_or_not_json_or_too_big_is_told_apart() {
     let (_transport, addr, _) = serve().await;
     let nobody = get(addr, "/processes/monitr").await;
     assert_eq!((nobody.status, nobody.code().as_str()), (404, "PROCESS_NOT_FOUND"));
-    assert!(nobody.message().contains("there are: away, busy"), "{nobody:?}");
+    assert!(nobody.message().contains("there are: away, broken-disk, busy"), "{nobody:?}");
     assert_eq!(get(addr, "/nothing").await.code(), "NO_SUCH_ROUTE");
     let method = get(addr, "/events").await;
     assert_eq!((method.status, method.code().as_str()), (405, "METHOD_NOT_ALLOWED"));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flyball_triggers::{
-    CronTrigger, Error, EventConfig, EventTrigger, FileWatchConfig, FileWatchTrigger, MessageConfig, MessageTrigger, Trigger,
-    WatchBackend, WatchEvent, WebhookTrigger,
+    CronTrigger, Error, EventConfig, EventTrigger, FileWatchConfig, FileWatchTrigger, Filter, Filtered, MessageConfig,
+    MessageTrigger, Trigger, WatchBackend, WatchEvent, WebhookTrigger,
 };
 
 use super::Surroundings;
@@ -25,7 +25,7 @@ pub(super) fn build(
 fn one(process: &str, config: &TriggerConfig, surroundings: &Surroundings, owner: String) -> Result<Box<dyn Trigger>, Error> {
     let clock = Arc::clone(&surroundings.clock);
     let needed = |value: &Option<String>| value.clone().unwrap_or_default();
-    Ok(match config.kind {
+    let trigger: Box<dyn Trigger> = match config.kind {
         TriggerKind::Cron => Box::new(CronTrigger::new(config.cron(), clock)?.spread_by(process)),
         TriggerKind::Webhook => Box::new(WebhookTrigger::sharing(config.webhook()?, clock, &surroundings.webhooks, owner)?),
         TriggerKind::FileWatch => Box::new(FileWatchTrigger::new(file_watch(config), clock)?),
@@ -37,6 +37,10 @@ fn one(process: &str, config: &TriggerConfig, surroundings: &Surroundings, owner
             let message = MessageConfig { topic: needed(&config.topic) };
             Box::new(MessageTrigger::new(message, Arc::clone(&surroundings.broker), clock)?)
         }
+    };
+    Ok(match &config.filter_expression {
+        Some(expression) => Box::new(Filtered::new(trigger, Filter::parse(expression)?)),
+        None => trigger,
     })
 }
 

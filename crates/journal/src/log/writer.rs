@@ -105,6 +105,10 @@ impl Writer {
     }
 
     fn handle(&mut self, group: Vec<Request>) {
+        if self.spare.is_short() {
+            // There may be room again.
+            self.spare.prepare();
+        }
         let mut all = std::mem::take(&mut self.owed);
         all.extend(group);
         let mut rest = self.turn_away(all);
@@ -115,7 +119,6 @@ impl Writer {
                 Err(error) => self.hold_back(next, &error),
             };
         }
-        self.spare.prepare();
         self.full.store(self.failed.is_none() && (self.spare.is_short() || !self.owed.is_empty()), Ordering::Release);
     }
 
@@ -123,10 +126,6 @@ impl Writer {
     /// has the rest of this one.
     fn turn_away(&mut self, all: Vec<Request>) -> Vec<Request> {
         if !all.iter().any(Request::accepts) || !self.spare.is_short() {
-            return all;
-        }
-        self.spare.prepare();
-        if !self.spare.is_short() {
             return all;
         }
         let (refused, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(Request::accepts);
@@ -205,6 +204,7 @@ impl Writer {
         let made = self.spare.become_segment(&name, &header, used + needed);
         let (file, len) = made.map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
         self.segment = Some(Segment { name, file, used, len });
+        self.spare.prepare();
         Ok(())
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn drive(life: &mut Life, commands: &mut mpsc::Receiver<Command
             Some(ended) = life.runs.join_next() => life.run_ended(ended),
             heard = life.reception.next() => life.hear(heard),
             ended = life.listeners.next_ended() => { life.listeners.ended(&life.spec.name, ended); Next::GoOn }
-            () = sleep_until(&*clock, due) => life.on_due(),
+            () = sleep_until(&*clock, due) => life.on_due().await,
             // An error says that the runtime is gone, and with it whoever could shut the gate.
             Ok(()) = life.gate.changed() => Next::GoOn,
             _ = heartbeat.tick() => life.on_heartbeat(),
@@ -281,8 +281,12 @@ impl Life {
         ahead.chain(self.pause.as_ref().and_then(|pause| pause.until)).chain(waiting).chain(full).min()
     }
 
-    fn on_due(&mut self) -> Next {
+    async fn on_due(&mut self) -> Next {
         let now = self.now();
+        if self.reception.journal.is_full() {
+            // Whoever asks makes it look whether there is room again.
+            let _ = self.reception.journal.append(Vec::new()).await;
+        }
         if self.pause.as_ref().and_then(|pause| pause.until).is_some_and(|until| until <= now) {
             self.pause = None;
         }

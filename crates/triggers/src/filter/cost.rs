@@ -5,71 +5,20 @@
 //! bounds nothing. Here each part of the expression gets the largest size that its value can have,
 //! from the sizes of the event at hand, and with it the steps that it can take.
 
-use std::collections::BTreeMap;
-
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
-use flyball_core_agent::TriggerEvent;
-use serde_json::{Map, Value};
 
-use super::bind::bare;
-use super::check::Program;
 use super::functions::MATCHES;
+use super::size::{BYTES_A_STEP, SCALAR, Size, Sizes, part, sum, text};
 
 /// A third of a second's work, more or less, in which the process's other events wait.
 pub(super) const MAX_STEPS: u64 = 5_000_000;
 
-/// Comparing or copying so many bytes of text is one step.
-const BYTES_A_STEP: u64 = 32;
-
 /// Looking for a pattern takes so many times the steps of copying the text.
 const STEPS_OF_A_MATCH: u64 = 64;
 
-/// No JSON that was parsed is nested deeper than 128; what is would not fit the stack.
-const MAX_NESTING: usize = 200;
-
-/// How large a value is at the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size {
-    /// Items of it, over which a loop goes.
-    len: u64,
-    /// Items of the longest value in it.
-    longest: u64,
-    /// Steps that it takes to copy it.
-    weight: u64,
-}
-
-const SCALAR: Size = Size { len: 0, longest: 0, weight: 1 };
-
-/// The sizes of what an expression names.
-#[derive(Debug, Default)]
-pub(super) struct Sizes<'p> {
-    names: BTreeMap<&'p str, Size>,
-    /// Of what is selected from the payload by name.
-    fields: BTreeMap<&'p str, Size>,
-}
-
-impl<'p> Sizes<'p> {
-    /// Those of `event`. Errors where it is nested so deep that it cannot be gone through.
-    pub(super) fn of(event: &TriggerEvent, program: &'p Program) -> Result<Self, String> {
-        let mut sizes = Self::default();
-        for name in &program.names {
-            let size = match name.as_str() {
-                "payload" => json(&event.payload, 0)?,
-                "metadata" => object(&event.metadata, 0)?,
-                "trigger_type" => text(&event.trigger_type),
-                "trigger_id" => text(&event.trigger_id),
-                "event_id" => text(&event.event_id),
-                other => bare(event, other).map_or(Ok(SCALAR), |value| json(value, 0))?,
-            };
-            sizes.names.insert(name, size);
-        }
-        for field in &program.fields {
-            sizes.fields.insert(field, event.payload.get(field).map_or(Ok(SCALAR), |value| json(value, 0))?);
-        }
-        Ok(sizes)
-    }
-}
+/// The text of a number is as long as this at the most: `1e-320` has all its digits written out.
+const STEPS_OF_A_NUMBER: u64 = 12;
 
 /// How many steps evaluating `expr` can take, with what it takes to make the event's values ready.
 pub(super) fn steps(expr: &IdedExpr, sizes: &Sizes<'_>) -> u64 {
@@ -77,44 +26,6 @@ pub(super) fn steps(expr: &IdedExpr, sizes: &Sizes<'_>) -> u64 {
     let mut count = Count { sizes, scopes: Vec::new(), steps: ready };
     count.size(expr);
     count.steps
-}
-
-fn text(text: &str) -> Size {
-    Size { weight: 1 + text.len() as u64 / BYTES_A_STEP, ..SCALAR }
-}
-
-fn json(value: &Value, depth: usize) -> Result<Size, String> {
-    match value {
-        Value::String(string) => Ok(text(string)),
-        Value::Array(items) => {
-            items.iter().try_fold(Size { len: items.len() as u64, ..SCALAR }, |size, item| hold(size, item, depth))
-        }
-        Value::Object(fields) => object(fields, depth),
-        _ => Ok(SCALAR),
-    }
-    .map(|size| Size { longest: size.longest.max(size.len), ..size })
-}
-
-fn object(fields: &Map<String, Value>, depth: usize) -> Result<Size, String> {
-    let whole = Size { len: fields.len() as u64, longest: fields.len() as u64, ..SCALAR };
-    fields.iter().try_fold(whole, |size, (key, value)| {
-        let size = hold(size, value, depth)?;
-        Ok(Size { weight: size.weight + text(key).weight, ..size })
-    })
-}
-
-fn hold(size: Size, item: &Value, depth: usize) -> Result<Size, String> {
-    if depth >= MAX_NESTING {
-        return Err(format!("the event is nested more than {MAX_NESTING} deep"));
-    }
-    let item = json(item, depth + 1)?;
-    Ok(Size { longest: size.longest.max(item.longest), weight: size.weight + item.weight, ..size })
-}
-
-/// Both together: as large as either, and not much larger where they are one after the other.
-fn sum(left: Size, right: Size) -> Size {
-    let len = left.len.saturating_add(right.len);
-    Size { len, longest: left.longest.max(right.longest).max(len), weight: left.weight.saturating_add(right.weight) }
 }
 
 struct Count<'s, 'p> {
@@ -134,7 +45,9 @@ impl Count<'_, '_> {
         self.add(1);
         match &expr.expr {
             Expr::Literal(LiteralValue::String(literal)) => text(literal.inner()),
-            Expr::Literal(LiteralValue::Bytes(literal)) => Size { weight: 1 + literal.inner().len() as u64, ..SCALAR },
+            Expr::Literal(LiteralValue::Bytes(literal)) => {
+                Size { weight: 1 + literal.inner().len() as u64 / BYTES_A_STEP, ..SCALAR }
+            }
             Expr::Literal(_) | Expr::Unspecified => SCALAR,
             Expr::Ident(name) => self.named(name),
             Expr::Select(select) => self.select(select),
@@ -171,12 +84,11 @@ impl Count<'_, '_> {
 
     /// A list or map that is written out: all that is in it is copied.
     fn literal<'x>(&mut self, parts: impl Iterator<Item = &'x IdedExpr>, len: usize) -> Size {
-        let len = len as u64;
-        let mut whole = Size { len, longest: len, weight: 1 };
+        let mut whole = Size { len: len as u64, ..SCALAR };
         for item in parts {
             let item = self.size(item);
             self.add(item.weight);
-            whole.longest = whole.longest.max(item.longest);
+            whole.inner = whole.inner.max(item.longest());
             whole.weight = whole.weight.saturating_add(item.weight);
         }
         whole
@@ -205,8 +117,7 @@ impl Count<'_, '_> {
             "dyn" => all,
             "string" | "bytes" => {
                 self.add(all.weight);
-                // A byte takes more room than a piece of a text.
-                Size { weight: all.weight.saturating_mul(BYTES_A_STEP), ..SCALAR }
+                Size { weight: all.weight.saturating_add(STEPS_OF_A_NUMBER), ..SCALAR }
             }
             _ => {
                 self.add(all.weight);
@@ -220,7 +131,7 @@ impl Count<'_, '_> {
     fn comprehension(&mut self, loops: &ComprehensionExpr) -> Size {
         let range = self.size(&loops.iter_range);
         let times = range.len;
-        let item = Size { len: range.longest, longest: range.longest, weight: range.weight / times.max(1) + 1 };
+        let item = Size { weight: range.weight / times.max(1) + 1, ..part(range) };
         let first = self.size(&loops.accu_init);
         self.scopes.push((loops.accu_var.clone(), first));
         self.scopes.push((loops.iter_var.clone(), item));
@@ -233,17 +144,11 @@ impl Count<'_, '_> {
         self.scopes.pop();
         // All macros add to what they gather, and take nothing of it twice.
         let grown = |first: u64, step: u64| first.saturating_add(step.saturating_sub(first).saturating_mul(times));
-        let len = grown(first.len, step.len);
-        let gathered = Size { len, longest: step.longest.max(len), weight: grown(first.weight, step.weight) };
+        let gathered = Size { len: grown(first.len, step.len), inner: step.inner, weight: grown(first.weight, step.weight) };
         self.scopes.push((loops.accu_var.clone(), gathered));
         let result = self.size(&loops.result);
         self.scopes.pop();
         self.add(result.weight);
         result
     }
-}
-
-/// A value in a value: it may be as large as all of it.
-fn part(whole: Size) -> Size {
-    Size { len: whole.longest, ..whole }
 }

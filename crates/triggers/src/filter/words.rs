@@ -44,23 +44,24 @@ pub(super) fn place(text: &str, offset: usize) -> String {
     if text.trim_end().contains('\n') { format!("line {}, column {column}", line + 1) } else { format!("column {column}") }
 }
 
-/// Where `name` first stands in `text`; where `called` says so, with a parenthesis after it.
+/// Where `name` first stands in `text`: where it is `called`, before a parenthesis, else as a name of
+/// its own and not of a part of something.
 pub(super) fn find(text: &str, name: &str, called: bool) -> Option<usize> {
     let mut lexer = Lexer::new(text);
-    let mut found = None;
+    let (mut found, mut part) = (None, false);
     loop {
         let token = lexer.lex();
         match token.kind {
             TokenKind::TokEnd | TokenKind::TokError => return None,
             TokenKind::TokWhitespace | TokenKind::TokComment => {}
             TokenKind::TokLeftParen if found.is_some() => return found,
-            TokenKind::TokIdent if text.get(token.start..token.end) == Some(name) => {
+            TokenKind::TokIdent if text.get(token.start..token.end) == Some(name) && (called || !part) => {
                 found = Some(token.start);
                 if !called {
                     return found;
                 }
             }
-            _ => found = None,
+            other => (found, part) = (None, other == TokenKind::TokDot),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Real HTTP over real sockets.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod limits;
 mod shared;
 mod signed;
@@ -10,10 +12,11 @@ mod vendors;
 use std::time::Duration;
 
 use flyball_core_agent::TriggerEvent;
-use flyball_triggers::{Error, Receipt, Refusal, Secret, SignatureScheme, Sink, Trigger, WebhookAuth, WebhookConfig};
+use flyball_triggers::{Cursor, Error, Receipt, Refusal, Secret, SignatureScheme, Sink, Trigger, WebhookAuth, WebhookConfig};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
+use common::next_offer;
 use support::{config, deciding, exchange, hook, request, signed, taken, trigger};
 
 #[tokio::test]
@@ -105,15 +108,19 @@ async fn the_answer_tells_what_became_of_the_event() {
     let body = json!({"status": "accepted", "event_id": "first", "duplicate": true});
     assert_eq!((answer.status, answer.body), (200, body));
 
-    let refusals =
-        [Refusal::Full { waiting: 3 }, Refusal::Closed, Refusal::NotDurable("/var/lib/journal: no space left".to_owned())];
-    for refusal in refusals {
+    let refusals = [
+        (429, Refusal::Full { waiting: 3 }),
+        (503, Refusal::Closed),
+        (507, Refusal::NoRoom),
+        (503, Refusal::NotDurable("/var/lib/journal: input/output error".to_owned())),
+    ];
+    for (status, refusal) in refusals {
         let refuse = {
             let refusal = refusal.clone();
             move |_: &TriggerEvent| Err(refusal.clone())
         };
         let answer = deciding(config(), Box::new(refuse)).await.ask("POST /pipeline-events", b"1").await;
-        assert_eq!(answer.status, 503, "{refusal}");
+        assert_eq!(answer.status, status, "{refusal}");
         assert!(answer.head.contains("retry-after: "), "{}", answer.head);
         assert!(!answer.body.to_string().contains("/var/lib"), "{}", answer.body);
     }
@@ -122,12 +129,12 @@ async fn the_answer_tells_what_became_of_the_event() {
 #[tokio::test]
 async fn nobody_is_told_yes_before_the_process_said_it() {
     let mut trigger = trigger(config()).unwrap();
-    trigger.open().await.unwrap();
+    trigger.open(&Cursor::new()).await.unwrap();
     let address = trigger.local_addr().unwrap();
     let (sink, mut offers) = Sink::channel(1);
     let running = tokio::spawn(Box::new(trigger).run(sink));
     let asking = tokio::spawn(async move { exchange(address, &request("POST /pipeline-events", b"1")).await });
-    let offer = offers.recv().await.unwrap();
+    let offer = next_offer(&mut offers).await.unwrap();
     assert!(!asking.is_finished());
     // Stopped now, the trigger still lets the request end.
     running.abort();
@@ -142,22 +149,22 @@ async fn a_taken_port_is_named_and_is_free_again_after_the_stop() {
     let squatter = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = squatter.local_addr().unwrap().port();
     let mut second = trigger(WebhookConfig { webhook_port: port, ..config() }).unwrap();
-    let error = second.open().await.unwrap_err();
+    let error = second.open(&Cursor::new()).await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable(why) if why.contains(&format!("127.0.0.1:{port}"))), "{error}");
     drop(squatter);
-    second.open().await.unwrap();
+    second.open(&Cursor::new()).await.unwrap();
 
     let hook = hook(config()).await;
     hook.ask("GET /health", b"").await;
     hook.running.abort();
     let _ = hook.running.await;
-    trigger(WebhookConfig { webhook_port: hook.address.port(), ..config() }).unwrap().open().await.unwrap();
+    trigger(WebhookConfig { webhook_port: hook.address.port(), ..config() }).unwrap().open(&Cursor::new()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_process_that_is_gone_ends_the_trigger() {
     let mut trigger = trigger(config()).unwrap();
-    trigger.open().await.unwrap();
+    trigger.open(&Cursor::new()).await.unwrap();
     let (sink, offers) = Sink::channel(1);
     drop(offers);
     let error = tokio::time::timeout(Duration::from_secs(20), Box::new(trigger).run(sink)).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use flyball_core_agent::ManualClock;
-use flyball_triggers::{Error, Trigger, WebhookConfig, WebhookListeners, WebhookTrigger};
+use flyball_triggers::{Cursor, Error, Trigger, WebhookConfig, WebhookListeners, WebhookTrigger};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -15,7 +15,7 @@ async fn sharing(listeners: &WebhookListeners, port: u16, path: &str) -> Result<
     let config = WebhookConfig { webhook_port: port, webhook_path: path.to_owned(), ..WebhookConfig::default() };
     let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
     let mut trigger = WebhookTrigger::sharing(config, clock, listeners, format!("the agent of {path}"))?;
-    trigger.open().await?;
+    trigger.open(&Cursor::new()).await?;
     Ok(running(trigger, Box::new(taken)).await)
 }
 
@@ -59,7 +59,7 @@ async fn one_path_for_two_webhooks_is_an_error_that_names_both() {
     let config = WebhookConfig { webhook_port: port, webhook_path: "/ci".to_owned(), ..WebhookConfig::default() };
     let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
     let mut second = WebhookTrigger::sharing(config, clock, &listeners, "the second agent").unwrap();
-    let error = second.open().await.unwrap_err().to_string();
+    let error = second.open(&Cursor::new()).await.unwrap_err().to_string();
     for part in ["the second agent", "the agent of /ci", &format!("127.0.0.1:{port}/ci"), "another webhook_path"] {
         assert!(error.contains(part), "'{part}' is missing in: {error}");
     }
@@ -73,7 +73,7 @@ async fn a_webhook_that_is_open_but_does_not_run_yet_asks_to_come_back() {
     let config = WebhookConfig { webhook_port: port, webhook_path: "/cd".to_owned(), ..WebhookConfig::default() };
     let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
     let mut waits = WebhookTrigger::sharing(config, clock, &listeners, "the second agent").unwrap();
-    waits.open().await.unwrap();
+    waits.open(&Cursor::new()).await.unwrap();
     assert_eq!(runs.ask("POST /cd", b"1").await.status, 503);
     let hook = running(waits, Box::new(taken)).await;
     assert_eq!(hook.ask("POST /cd", b"1").await.status, 202);

@@ -8,7 +8,7 @@ use flyball_core_agent::ManualClock;
 use flyball_triggers::{Secret, SignatureScheme, WebhookConfig, WebhookTrigger};
 use serde_json::json;
 
-use crate::support::{config, hmac, hook, running, signed, taken};
+use crate::support::{config, filtered, hmac, hook, running, signed, taken};
 
 #[tokio::test]
 async fn only_who_knows_the_secret_is_heard() {
@@ -33,6 +33,26 @@ async fn only_who_knows_the_secret_is_heard() {
     let event = hook.events.recv().await.unwrap();
     assert_eq!(event.metadata["signature_verified"], true);
     assert!(event.metadata["headers"].get("x-webhook-signature").is_none());
+}
+
+#[tokio::test]
+async fn who_is_heard_and_not_wanted_is_told_so_and_nothing_of_the_filter() {
+    let mut hook = filtered(signed(SignatureScheme::Generic, &["s3cret"]), "payload.lag > 3").await;
+    let ask = async |secret: &str, body: &str| {
+        let signature = hmac(secret, body.as_bytes());
+        let head = format!("POST /pipeline-events\nX-Webhook-Signature: sha256={signature}");
+        let answer = hook.ask(&head, body.as_bytes()).await;
+        (answer.status, answer.body)
+    };
+    let ignored = (200, json!({"status": "ignored"}));
+    assert_eq!(ask("s3cret", r#"{"lag": 3}"#).await, ignored);
+    assert_eq!(ask("s3cret", r#"{"delay": 3}"#).await, ignored);
+    assert_eq!(ask("s3cret", r#"{"lag": 4}"#).await.0, 202);
+    for body in [r#"{"lag": 3}"#, r#"{"lag": 4}"#] {
+        assert_eq!(ask("guess", body).await.0, 401, "the signature comes first");
+    }
+    assert_eq!(hook.events.recv().await.unwrap().payload, json!({"lag": 4}));
+    assert!(hook.events.try_recv().is_err());
 }
 
 #[tokio::test]

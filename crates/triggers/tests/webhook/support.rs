@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::next_offer;
 use chrono::DateTime;
 use flyball_core_agent::{ManualClock, TriggerEvent};
-use flyball_triggers::{Error, Offer, Receipt, Refusal, Secret, SignatureScheme, Sink, Trigger, WebhookConfig, WebhookTrigger};
+use flyball_triggers::{
+    Cursor, Error, Filter, News, Offer, Receipt, Refusal, Secret, SignatureScheme, Sink, Trigger, WebhookConfig, WebhookTrigger,
+};
 use hmac::{Hmac, Mac};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,13 +51,24 @@ pub async fn deciding(config: WebhookConfig, verdict: Verdict) -> Hook {
     running(trigger(config).unwrap(), verdict).await
 }
 
-pub async fn running(mut trigger: WebhookTrigger, verdict: Verdict) -> Hook {
-    trigger.open().await.unwrap();
+pub async fn running(trigger: WebhookTrigger, verdict: Verdict) -> Hook {
+    let (sink, offers) = Sink::channel(8);
+    into_process(trigger, sink, offers, verdict).await
+}
+
+/// A running webhook with a filter on it.
+pub async fn filtered(config: WebhookConfig, filter: &str) -> Hook {
+    let (sink, offers) = Sink::channel(8);
+    let sink = sink.filtered(Arc::new(Filter::parse(filter).unwrap()));
+    into_process(trigger(config).unwrap(), sink, offers, Box::new(taken)).await
+}
+
+async fn into_process(mut trigger: WebhookTrigger, sink: Sink, mut offers: mpsc::Receiver<News>, verdict: Verdict) -> Hook {
+    trigger.open(&Cursor::new()).await.unwrap();
     let address = trigger.local_addr().unwrap();
-    let (sink, mut offers) = Sink::channel(8);
     let (seen, events) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        while let Some(Offer { event, answer }) = offers.recv().await {
+        while let Some(Offer { event, answer, .. }) = next_offer(&mut offers).await {
             let _ = answer.send(verdict(&event));
             let _ = seen.send(event);
         }

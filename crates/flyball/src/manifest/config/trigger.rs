@@ -46,6 +46,7 @@ pub struct TriggerConfig {
     pub event_type: Option<String>,
     pub event_source: Option<String>,
     pub topic: Option<String>,
+    pub filter_expression: Option<String>,
 }
 
 /// The five triggers.
@@ -169,6 +170,7 @@ impl Default for TriggerConfig {
             event_type: None,
             event_source: None,
             topic: None,
+            filter_expression: None,
         }
     }
 }
@@ -219,6 +221,7 @@ impl Serialize for TriggerConfig {
             }
             TriggerKind::Message => set(&mut map, "topic", self.topic.as_ref())?,
         }
+        set(&mut map, "filter_expression", self.filter_expression.as_ref())?;
         map.end()
     }
 }
@@ -337,7 +340,11 @@ pub(in crate::manifest) const TRIGGER: Section = Section {
         Key::new("topic", Kind::Filled, "A topic; `*` stands for one segment, `>` at the end for all that follow.")
             .of("message")
             .required(),
-        Key::refused("filter_expression", "let the instructions say which events to ignore"),
+        Key::new(
+            "filter_expression",
+            Kind::Filled,
+            "A condition in CEL, such as `payload.lag > 3`; an event for which it is not true is ignored.",
+        ),
         Key::refused("trusted", "every payload is shown to the model as data from outside"),
         Key::refused("custom_config", "only the five types cron, webhook, file_watch, event and message are there"),
     ],

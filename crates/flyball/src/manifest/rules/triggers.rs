@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flyball_core_agent::SystemClock;
-use flyball_triggers::{Cron, Error, FileWatchConfig, FileWatchTrigger, Pattern, WebhookTrigger};
+use flyball_triggers::{Cron, Error, FileWatchConfig, FileWatchTrigger, Filter, Pattern, WebhookTrigger};
 
 use super::Rules;
 use crate::manifest::config::{TriggerConfig, TriggerKind};
@@ -60,6 +60,9 @@ impl Rules<'_, '_> {
                 TriggerKind::FileWatch => self.outcome(&path, file_watch(trigger, dir)),
                 TriggerKind::Event => self.pattern(&format!("{path}.event_type"), trigger.event_type.as_ref()),
                 TriggerKind::Message => self.pattern(&format!("{path}.topic"), trigger.topic.as_ref()),
+            }
+            if let Some(expression) = &trigger.filter_expression {
+                self.outcome(&path, Filter::parse(expression).map(drop));
             }
         }
         let hooks = hooks(triggers);
