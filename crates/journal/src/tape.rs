@@ -112,6 +112,13 @@ impl Tape {
         self.len() == 0
     }
 
+    /// A tape of its own that says the same.
+    pub(crate) fn copy(&self) -> Self {
+        let steps = self.lock();
+        let steps = Steps { known: steps.known.clone(), lost: steps.lost };
+        Self { steps: Arc::new(Mutex::new(steps)) }
+    }
+
     pub(crate) fn set_reply(&self, step: &StepId, reply: &Reply) {
         self.lock().known.entry(step.clone()).or_default().reply = Some(reply.clone());
     }

@@ -161,6 +161,8 @@ impl ProcessFold {
             Entry::Checkpoint { fold, .. } => {
                 let entries = self.entries.max(fold.entries + 1);
                 *self = Self { entries, checkpoint_at: entries, ..(**fold).clone() };
+                // The record stays as it is: what comes now is not put on its tapes.
+                self.open_runs.values_mut().for_each(|open| open.tape = open.tape.copy());
             }
             Entry::Note { .. } | Entry::Carried { .. } | Entry::Recovered { .. } => {}
         }
@@ -213,5 +215,28 @@ mod pairs {
 
     pub fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(deserializer: D) -> Result<BTreeMap<u64, V>, D::Error> {
         Ok(Vec::<(u64, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_core_agent::{Reply, StepId};
+
+    use super::*;
+
+    #[test]
+    fn folding_on_from_a_checkpoint_leaves_its_record_as_it_was() {
+        let run = RunId("r".into());
+        let mut fold = ProcessFold::default();
+        fold.apply(1, DateTime::UNIX_EPOCH, &Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1 });
+        let checkpoint = Entry::Checkpoint { fold: Box::new(fold), layers: Map::new() };
+        let before = serde_json::to_string(&checkpoint).expect("written");
+        let says = Entry::ModelReply { run, step: StepId::turn(0), reply: Reply::say("hello") };
+        for _ in 0..2 {
+            let mut fold = ProcessFold::default();
+            fold.apply(2, DateTime::UNIX_EPOCH, &checkpoint);
+            fold.apply(3, DateTime::UNIX_EPOCH, &says);
+            assert_eq!(serde_json::to_string(&checkpoint).expect("written"), before);
+        }
     }
 }

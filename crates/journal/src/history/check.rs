@@ -117,7 +117,7 @@ impl Checker {
 
     fn checkpoint(&mut self, record: &Record, fold: &ProcessFold) {
         if self.partial && self.fold.entries == 0 {
-            self.fold = fold.clone();
+            self.fold.apply(record.seq, record.at, &record.entry);
             self.state = Some(fold.state);
             return;
         }
