@@ -6,6 +6,8 @@ mod entry;
 mod error;
 mod fold;
 pub mod history;
+#[cfg(feature = "index")]
+mod index;
 mod intent;
 mod journal;
 mod lifecycle;
@@ -22,6 +24,8 @@ pub use fold::{
     DeadLetter, EventCounts, Exchange, MAX_DEAD_LETTERS, MAX_EXCHANGES, MAX_HISTORY, OpenRun, Pause, ProcessFold, TriggerFold,
 };
 pub use history::ReplayEngine;
+#[cfg(feature = "index")]
+pub use index::History;
 pub use intent::Intent;
 pub use journal::{Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{InvalidTransition, LifecycleState};

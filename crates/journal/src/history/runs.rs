@@ -85,6 +85,18 @@ pub enum FindRun {
 /// Of several runs that fit, this many are named.
 const NAMED: usize = 5;
 
+impl FindRun {
+    /// The only one of `fitting`, whose ids begin with `given`, oldest first.
+    pub(crate) fn one_of<T>(given: &str, mut fitting: Vec<T>, id: impl Fn(&T) -> &RunId) -> Result<T, Self> {
+        let given = given.to_owned();
+        if fitting.len() > 1 {
+            let fitting = fitting.iter().take(NAMED).map(|one| id(one).0.clone()).collect();
+            return Err(Self::Several { given, fitting });
+        }
+        fitting.pop().ok_or(Self::None(given))
+    }
+}
+
 /// A run's turns, and its calls with their costs.
 type Steps = (BTreeSet<StepId>, BTreeMap<StepId, Option<f64>>);
 
@@ -122,15 +134,7 @@ impl Runs {
         if let Some(run) = self.get(&RunId(given.to_owned())) {
             return Ok(run);
         }
-        let fitting: Vec<&RunSummary> = self.all.iter().filter(|run| run.run.0.starts_with(given)).collect();
-        match fitting.as_slice() {
-            [] => Err(FindRun::None(given.to_owned())),
-            [one] => Ok(one),
-            several => {
-                let fitting = several.iter().take(NAMED).map(|run| run.run.0.clone()).collect();
-                Err(FindRun::Several { given: given.to_owned(), fitting })
-            }
-        }
+        FindRun::one_of(given, self.all.iter().filter(|run| run.run.0.starts_with(given)).collect(), |run| &run.run)
     }
 
     fn apply(&mut self, record: &Record, price: &impl Fn(&Map<String, Value>) -> Option<f64>) {

@@ -78,7 +78,7 @@ pub struct Caused {
 }
 
 /// Causes and effects are followed so far; agents that wake each other are stopped long before.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 impl RunTree {
     /// The tree of `run`, one of `runs`, which are those of `records`.

@@ -100,7 +100,7 @@ pub fn audit_storage(storage: &dyn Storage) -> Result<Audit, Error> {
 }
 
 /// The storage of a log that must be there already.
-pub(super) fn open(dir: &Path) -> Result<FileStorage, Error> {
+pub(crate) fn open(dir: &Path) -> Result<FileStorage, Error> {
     let failed = |error: std::io::Error| Error::Io { action: "reading", path: dir.to_owned(), cause: error.to_string() };
     if !dir.is_dir() {
         return Err(failed(std::io::ErrorKind::NotFound.into()));

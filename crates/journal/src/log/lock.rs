@@ -8,7 +8,7 @@ use crate::Error;
 
 /// Held for as long as the log is open; the system lets go of it when the process ends, however it does.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 

@@ -3,13 +3,17 @@
 mod audit;
 mod batch;
 mod export;
+#[cfg(feature = "index")]
+pub(crate) mod follow;
 mod hash;
 mod line;
-mod lock;
+pub(crate) mod lock;
 mod recover;
 mod retention;
 mod scan;
 mod spare;
+#[cfg(feature = "index")]
+pub(crate) mod spots;
 mod tail;
 mod writer;
 
@@ -29,8 +33,12 @@ use recover::Extent;
 use spare::Spare;
 use writer::{Work, Writer};
 
+#[cfg(feature = "index")]
+pub(crate) use audit::open;
 pub use audit::{Audit, Damage, ProcessAudit, audit, audit_storage};
 pub use export::{Exported, export, raw_records};
+#[cfg(feature = "index")]
+pub(crate) use recover::io_error;
 pub use recover::{Recovery, TornTail};
 pub use retention::{Compacted, Retention};
 

@@ -3,7 +3,7 @@
 mod batch;
 mod plan;
 mod reader;
-mod segments;
+pub(super) mod segments;
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ pub(super) fn read(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, B
 }
 
 /// Why a listing could not be read.
-enum Gone {
+pub(super) enum Gone {
     /// A file of it is not there any more.
     Vanished,
     Failed(Error),
@@ -108,7 +108,7 @@ fn read_planned(storage: &dyn Storage, names: &[String], plan: &Plan) -> Result<
     Ok((recovery, places))
 }
 
-pub(super) fn io_error(action: &'static str, storage: &dyn Storage, name: &str, error: &std::io::Error) -> Error {
+pub(crate) fn io_error(action: &'static str, storage: &dyn Storage, name: &str, error: &std::io::Error) -> Error {
     let path = storage.path().join(name);
     if error.kind() == std::io::ErrorKind::StorageFull {
         return Error::Full { path };

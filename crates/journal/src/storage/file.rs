@@ -1,7 +1,7 @@
 //! Segments as files of a folder.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,14 @@ impl Storage for FileStorage {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.dir.join(name))
+    }
+
+    fn read_part(&self, name: &str, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.dir.join(name))?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.take(len).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn len(&self, name: &str) -> io::Result<u64> {

@@ -25,6 +25,15 @@ pub trait Storage: Send + Sync {
     /// A file's bytes.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
 
+    /// Up to `len` of a file's bytes, from `offset`; fewer where it ends before.
+    fn read_part(&self, name: &str, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read(name)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.drain(..start);
+        bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        Ok(bytes)
+    }
+
     /// How many bytes a file has.
     fn len(&self, name: &str) -> io::Result<u64>;
 

@@ -16,11 +16,11 @@ const AHEAD: usize = 2;
 const MAX_THREADS: usize = 8;
 
 /// Gives `take` each of `names`, in order.
-pub fn each(
+pub fn each<E: From<Gone>>(
     storage: &dyn Storage,
     names: &[String],
-    mut take: impl FnMut(&str, Scanned) -> Result<(), Gone>,
-) -> Result<(), Gone> {
+    mut take: impl FnMut(&str, Scanned) -> Result<(), E>,
+) -> Result<(), E> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(names.len());
     if threads < 2 {
         return names.iter().try_for_each(|name| take(name, one(storage, name)?));
@@ -43,20 +43,20 @@ pub fn each(
             });
         }
         drop(done);
+        // Whatever happens in `take`: whoever waits here is waited for at the scope's end.
+        let _end = End(&pace);
         let mut early = BTreeMap::new();
-        let result = (0..names.len()).try_for_each(|index| {
+        (0..names.len()).try_for_each(|index| {
             let segment = loop {
                 if let Some(segment) = early.remove(&index) {
                     break segment;
                 }
-                let Ok((place, segment)) = scanned.recv() else { return Err(Gone::Vanished) };
+                let Ok((place, segment)) = scanned.recv() else { return Err(Gone::Vanished.into()) };
                 early.insert(place, segment);
             };
             pace.looked_at(index);
             take(&names[index], segment?)
-        });
-        pace.end();
-        result
+        })
     })
 }
 
@@ -94,9 +94,14 @@ impl Pace {
         self.looking.lock().expect("no holder panics").at = index;
         self.moved.notify_all();
     }
+}
 
-    fn end(&self) {
-        self.looking.lock().expect("no holder panics").ended = true;
-        self.moved.notify_all();
+/// Nobody looks any more once this is dropped.
+struct End<'a>(&'a Pace);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.looking.lock().expect("no holder panics").ended = true;
+        self.0.moved.notify_all();
     }
 }

@@ -1,0 +1,261 @@
+//! Reading on in a log from where an earlier reading ended: what was committed since, and nothing else.
+//!
+//! It vouches only for what is whole. Where something is not, recovery has to say what can be relied
+//! upon, and whoever reads on here has to do without.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+
+use serde::{Deserialize, Serialize};
+
+use super::hash::Hash;
+use super::line::{self, Commit, Header, Line, Place, Unreadable};
+use super::recover::{Gone, io_error, segments};
+use super::scan::{Scanned, ScannedLine, scan};
+use crate::storage::{SUFFIX, Storage};
+use crate::{Entry, Error, Record};
+
+/// How far a reading has come: behind a commit line, or nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reached {
+    /// The segment; empty before anything was read.
+    pub segment: String,
+    /// The last record.
+    pub seq: u64,
+    commit: CommitLine,
+    /// Where each process stands.
+    heads: BTreeMap<String, Head>,
+}
+
+/// The commit line behind which a reading ended: by it a log is known as the same one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct CommitLine {
+    start: u64,
+    end: u64,
+    sum: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Head {
+    n: u64,
+    hash: Hash,
+}
+
+/// A record and where its line lies in its segment.
+pub(crate) struct Located {
+    pub record: Record,
+    pub start: u64,
+    pub len: u64,
+}
+
+/// What was committed to one segment since the last look.
+pub(crate) struct Stretch<'a> {
+    pub segment: &'a str,
+    /// So many bytes were read for it.
+    pub bytes: u64,
+    pub records: Vec<Located>,
+}
+
+/// Why a reading does not go on, or what was noted of an earlier one cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Halt {
+    /// What was noted is not what the log has. It has to be read anew.
+    #[error("it says something else than the journal: {0}")]
+    Wrong(String),
+    /// The log is not whole.
+    #[error("the journal is not whole: {0}")]
+    Broken(String),
+    /// A file that was listed is not there any more.
+    #[error("the journal's oldest part was dropped meanwhile")]
+    Vanished,
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Failed(Error),
+}
+
+impl From<Gone> for Halt {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Vanished => Self::Vanished,
+            Gone::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Takes what was read, with how far that brings.
+pub(crate) type Take<'a> = dyn FnMut(Stretch<'_>, &Reached) -> Result<(), Halt> + 'a;
+
+/// The number of a segment's first record, from its name. What has none was not written by a log.
+pub(crate) fn number(segment: &str) -> Option<u64> {
+    let digits = segment.strip_suffix(SUFFIX).filter(|digits| digits.len() == 20)?;
+    digits.parse().ok()
+}
+
+/// The name of the segment with this first record.
+pub(crate) fn name(number: u64) -> String {
+    format!("{number:020}{SUFFIX}")
+}
+
+/// Reads on from `reached` in a log's segments `names`, and gives `take` what is new, segment by segment.
+/// From nowhere it begins with the first of `names`, and takes from its header what stands before it.
+///
+/// A runtime may be writing meanwhile: what has no commit line yet is left for the next time.
+pub(crate) fn follow(storage: &dyn Storage, names: &[String], reached: Reached, take: &mut Take) -> Result<(), Halt> {
+    let mut follower = Follower { reached };
+    let mut ahead = names;
+    if !follower.reached.segment.is_empty() {
+        let at = names.iter().position(|name| *name == follower.reached.segment);
+        let at = at.ok_or_else(|| Halt::Wrong(format!("segment {} is not there", follower.reached.segment)))?;
+        ahead = &names[at + 1..];
+        follower.rest(storage, ahead.is_empty(), take)?;
+    }
+    segments::each(storage, ahead, |name, scanned| {
+        let is_last = ahead.last().is_some_and(|last| last == name);
+        follower.segment(name, scanned, is_last, take)
+    })
+}
+
+/// Every record of a log after the one with the number `seq`.
+pub(crate) fn after(storage: &dyn Storage, seq: u64) -> Result<Vec<Record>, Halt> {
+    let names = storage.list().map_err(|error| Halt::Failed(io_error("listing", storage, "", &error)))?;
+    let at = names.partition_point(|name| number(name).is_some_and(|first| first <= seq + 1)).saturating_sub(1);
+    let mut new = Vec::new();
+    follow(storage, &names[at..], Reached::default(), &mut |stretch, _| {
+        let records = stretch.records.into_iter().map(|located| located.record);
+        // What was carried on is told where it stood first.
+        new.extend(records.filter(|record| record.seq > seq && !matches!(record.entry, Entry::Carried { .. })));
+        Ok(())
+    })?;
+    Ok(new)
+}
+
+struct Follower {
+    reached: Reached,
+}
+
+impl Follower {
+    /// What came after the last commit line in its segment, if that line is still there.
+    fn rest(&mut self, storage: &dyn Storage, is_last: bool, take: &mut Take) -> Result<(), Halt> {
+        let CommitLine { start, end, sum } = self.reached.commit;
+        let segment = self.reached.segment.clone();
+        let read = storage.read_part(&segment, start, u64::MAX);
+        let mut bytes = read.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Halt::Vanished,
+            _ => Halt::Failed(io_error("reading", storage, &segment, &error)),
+        })?;
+        let line = usize::try_from(end - start).unwrap_or(usize::MAX);
+        if bytes.len() < line || crc32c::crc32c(&bytes[..line]) != sum {
+            return Err(Halt::Wrong(format!("record {} is not where it was", self.reached.seq)));
+        }
+        let read = bytes.len() as u64;
+        bytes.drain(..line);
+        let records = self.lines(&segment, end, scan(bytes), is_last)?;
+        take(Stretch { segment: &segment, bytes: read, records }, &self.reached)
+    }
+
+    /// A segment from its start.
+    fn segment(&mut self, name: &str, mut scanned: Scanned, is_last: bool, take: &mut Take) -> Result<(), Halt> {
+        if scanned.lines.is_empty() && is_last {
+            // None of it was ever written; the next life removes it.
+            return Ok(());
+        }
+        let Some(ScannedLine { line: Ok(Line::Header(header)), .. }) = scanned.lines.first() else {
+            return Err(broken(name, "it does not begin with its header"));
+        };
+        self.header(name, header)?;
+        scanned.lines.remove(0);
+        let bytes = scanned.bytes.len() as u64;
+        let records = self.lines(name, 0, scanned, is_last)?;
+        take(Stretch { segment: name, bytes, records }, &self.reached)
+    }
+
+    fn header(&mut self, name: &str, header: &Header) -> Result<(), Halt> {
+        if number(name) != Some(header.first) {
+            return Err(broken(name, "its name is not that of its first record"));
+        }
+        let reached = &mut self.reached;
+        if reached.seq == 0 && reached.heads.is_empty() {
+            let head = |(process, place): (&String, &Place)| (process.clone(), Head { n: place.n, hash: place.hash });
+            reached.heads = header.processes.iter().map(head).collect();
+            reached.seq = header.first.saturating_sub(1);
+        }
+        let known = |(process, place): (&String, &Place)| {
+            reached.heads.get(process).is_some_and(|head| head.n == place.n && head.hash == place.hash)
+        };
+        if header.first != reached.seq + 1 || !header.processes.iter().all(known) {
+            return Err(broken(name, "it does not continue the segment before it"));
+        }
+        Ok(())
+    }
+
+    /// The committed records among the lines of `scanned`, which begins at `base` in its segment.
+    fn lines(&mut self, segment: &str, base: u64, mut scanned: Scanned, is_last: bool) -> Result<Vec<Located>, Halt> {
+        let (mut committed, mut batch) = (Vec::new(), Vec::new());
+        for line in std::mem::take(&mut scanned.lines) {
+            match line.line {
+                Err(Unreadable::Unknown(what)) => return Err(broken(segment, &what)),
+                Ok(Line::Commit(ref commit)) => {
+                    let records = self.batch(&scanned, std::mem::take(&mut batch), commit, base);
+                    committed.extend(records.map_err(|what| broken(segment, what))?);
+                    let text = scanned.text(&line);
+                    let sum = crc32c::crc32c_append(crc32c::crc32c(text), b"\n");
+                    let start = base + line.range.start as u64;
+                    self.reached.commit = CommitLine { start, end: start + text.len() as u64 + 1, sum };
+                    self.reached.segment = segment.to_owned();
+                }
+                _ => batch.push(line),
+            }
+        }
+        // At the log's end it is a batch that is being written, or that was torn.
+        if !batch.is_empty() && !is_last {
+            return Err(broken(segment, "it ends in lines without a commit"));
+        }
+        Ok(committed)
+    }
+
+    /// The records of a batch, which is what its commit line says and continues what is known.
+    fn batch(
+        &mut self,
+        scanned: &Scanned,
+        lines: Vec<ScannedLine>,
+        commit: &Commit,
+        base: u64,
+    ) -> Result<Vec<Located>, &'static str> {
+        let mut sum = 0;
+        let mut records = Vec::with_capacity(lines.len());
+        for line in lines {
+            let text = scanned.text(&line);
+            sum = crc32c::crc32c_append(crc32c::crc32c_append(sum, text), b"\n");
+            let Ok(Line::Record { record, hash }) = line.line else { return Err("a line is not what was written") };
+            self.link(&record, hash, text, line.link)?;
+            records.push(Located { record: *record, start: base + line.range.start as u64, len: text.len() as u64 });
+        }
+        let first = records.first().map(|located| located.record.seq);
+        let known = |(process, hash): (&String, &Hash)| self.reached.heads.get(process).is_some_and(|head| head.hash == *hash);
+        if sum != commit.sum || first != Some(commit.first) || self.reached.seq != commit.last || !commit.heads.iter().all(known)
+        {
+            return Err("a batch is not what was written");
+        }
+        Ok(records)
+    }
+
+    fn link(&mut self, record: &Record, hash: Hash, text: &[u8], link: Option<(Hash, bool)>) -> Result<(), &'static str> {
+        let reached = &mut self.reached;
+        let fresh = Head { n: 0, hash: Hash::GENESIS };
+        let head = reached.heads.entry(record.process.clone()).or_insert(fresh);
+        let linked = match link {
+            Some((before, linked)) => linked && before == head.hash,
+            None => line::expected_hash(text, head.hash) == Some(hash),
+        };
+        if !linked || record.n != head.n + 1 || record.seq != reached.seq + 1 {
+            return Err("a record does not continue the chain");
+        }
+        *head = Head { n: record.n, hash };
+        reached.seq = record.seq;
+        Ok(())
+    }
+}
+
+fn broken(segment: &str, what: &str) -> Halt {
+    Halt::Broken(format!("{segment}: {what}"))
+}
