@@ -70,42 +70,36 @@ struct Letter {
 
 impl Dlq {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let past = Past::read(data)?;
-        let letters = letters(&past);
-        match self.what {
-            What::List { name } => {
-                let name = name.as_deref().map(|name| past.known_process(name)).transpose()?;
-                let of_it = |letter: &&Letter| name.is_none_or(|name| letter.process == name);
-                list(&letters.iter().filter(of_it).collect::<Vec<_>>(), self.output)
-            }
-            What::Show { id } => show(find(&letters, &id)?, self.output),
-            What::Retry(chosen) => see_to(&chosen.of(&past, &letters)?, true, &chosen.note, data, self.output).await,
-            What::Drop(chosen) => see_to(&chosen.of(&past, &letters)?, false, &chosen.note, data, self.output).await,
-        }
-    }
-}
-
-impl Chosen {
-    fn of<'a>(&self, past: &Past, letters: &'a [Letter]) -> Result<Vec<&'a Letter>> {
-        match &self.id {
-            Some(id) => Ok(vec![find(letters, id)?]),
-            None => {
-                let name = self.process.as_deref().map(|name| past.known_process(name)).transpose()?;
-                Ok(letters.iter().filter(|letter| name.is_none_or(|name| letter.process == name)).collect())
+        let mut past = Past::open(data)?;
+        let letters = letters(&mut past)?;
+        let of_process = match &self.what {
+            What::List { name } | What::Retry(Chosen { process: name, .. }) | What::Drop(Chosen { process: name, .. }) => name,
+            What::Show { .. } => &None,
+        };
+        let of_process = of_process.as_deref().map(|name| past.known_process(name)).transpose()?;
+        drop(past);
+        let of_it = |letter: &&Letter| of_process.as_ref().is_none_or(|name| letter.process == *name);
+        let all: Vec<&Letter> = letters.iter().filter(of_it).collect();
+        match &self.what {
+            What::List { .. } => list(&all, self.output),
+            What::Show { id } => show(find(&letters, id)?, self.output),
+            What::Retry(Chosen { id, note, .. }) | What::Drop(Chosen { id, note, .. }) => {
+                let chosen = id.as_ref().map(|id| find(&letters, id)).transpose()?.map_or(all, |one| vec![one]);
+                see_to(&chosen, matches!(self.what, What::Retry(_)), note, data, self.output).await
             }
         }
     }
 }
 
-fn letters(past: &Past) -> Vec<Letter> {
-    let of = |name: &str| {
-        let fold = ProcessFold::of(past.records.iter().filter(|record| record.process == name));
-        let process = name.to_owned();
-        fold.dead_letters.into_iter().map(move |letter| Letter { process: process.clone(), letter })
-    };
-    let mut letters: Vec<Letter> = past.names().into_iter().flat_map(of).collect();
-    letters.sort_by_key(|letter| letter.letter.at);
-    letters
+fn letters(past: &mut Past) -> Result<Vec<Letter>> {
+    let mut letters = Vec::new();
+    for process in past.history.names()? {
+        let records = past.history.since_checkpoint(&process)?;
+        let fold = ProcessFold::of(records.iter().filter(|record| record.process == process));
+        letters.extend(fold.dead_letters.into_iter().map(|letter| Letter { process: process.clone(), letter }));
+    }
+    letters.sort_by_key(|letter: &Letter| letter.letter.at);
+    Ok(letters)
 }
 
 fn find<'a>(letters: &'a [Letter], id: &str) -> Result<&'a Letter> {

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::{ArgGroup, Args};
-use flyball_journal::{Decision, Doubt, Entry, Record, doubts};
+use flyball_journal::{Decision, Doubt, Entry, doubts};
 use flyball_runtime::{Control, Settlement};
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::output::{self, colour};
-use super::{At, Output, ask, decide, past};
+use super::past::Past;
+use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
 
 /// List the calls of which nobody knows whether they happened.
@@ -56,7 +57,7 @@ pub struct Resolve {
 
 impl InDoubt {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let doubts = doubts(&records(data)?);
+        let doubts = in_doubt(data)?;
         match self.output {
             Output::Json => output::json(&doubts)?,
             Output::Human if doubts.is_empty() => output::line("no call is in doubt"),
@@ -68,7 +69,7 @@ impl InDoubt {
 
 impl Resolve {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let doubt = find(doubts(&records(data)?), &self.id)?;
+        let doubt = find(in_doubt(data)?, &self.id)?;
         let decision = self.decision();
         let settlement =
             Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision: decision.clone(), note: self.note.clone() };
@@ -115,8 +116,8 @@ impl Resolve {
     }
 }
 
-fn records(data: &DataDir) -> Result<Vec<Record>> {
-    Ok(flyball_journal::read(&past::journal(data)?)?)
+fn in_doubt(data: &DataDir) -> Result<Vec<Doubt>> {
+    Ok(doubts(&Past::open(data)?.history.unfinished()?))
 }
 
 fn find(doubts: Vec<Doubt>, id: &str) -> Result<Doubt> {

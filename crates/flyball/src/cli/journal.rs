@@ -110,7 +110,7 @@ impl Cat {
     fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let journal = journal(data)?;
         let process = match &self.process {
-            Some(name) => Some(Past::read(data)?.known_process(name)?.to_owned()),
+            Some(name) => Some(Past::open(data)?.known_process(name)?),
             None => None,
         };
         let wanted = |record: &Record| {

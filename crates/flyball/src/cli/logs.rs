@@ -1,6 +1,7 @@
 //! `flyball logs`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -8,7 +9,8 @@ use clap::Args;
 use flyball_journal::Record;
 
 use super::output::{self, colour};
-use super::{At, Output, past};
+use super::past::Past;
+use super::{At, Output};
 use crate::instance::DataDir;
 use crate::story;
 
@@ -35,41 +37,35 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl Logs {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let mut seen = 0;
-        let records = self.read(data, seen)?;
-        seen = records.last().map_or(seen, |record| record.seq);
-        let records = self.of_interest(records);
-        let skip = self.lines.map_or(0, |lines| records.len().saturating_sub(lines));
-        self.print(&records[skip..])?;
+        let (records, mut seen) = self.first(data)?;
+        self.print(&records)?;
         if !self.follow {
             return Ok(ExitCode::SUCCESS);
         }
         loop {
             tokio::time::sleep(LOOK).await;
-            let records = self.read(data, seen)?;
-            seen = records.last().map_or(seen, |record| record.seq);
-            self.print(&self.of_interest(records))?;
+            let new = Past::whole(data)?.history.after(seen)?;
+            seen = new.last().map_or(seen, |record| record.seq);
+            self.print(&new.into_iter().filter(|record| self.is_told(record)).collect::<Vec<_>>())?;
         }
     }
 
-    fn read(&self, data: &DataDir, after: u64) -> Result<Vec<Record>> {
-        let records = flyball_journal::read(&past::journal(data)?)?;
-        if let Some(name) = &self.name
-            && after == 0
-            && !records.iter().any(|record| record.process == *name)
-        {
-            let mut known: Vec<&str> = records.iter().map(|record| record.process.as_str()).collect();
-            known.sort_unstable();
-            known.dedup();
+    /// What is told at first, and the last record that is there.
+    fn first(&self, data: &DataDir) -> Result<(Arc<[Record]>, u64)> {
+        let mut past = if self.lines.is_some() { Past::open(data)? } else { Past::whole(data)? };
+        let known = past.history.names()?;
+        if let Some(name) = self.name.as_ref().filter(|name| !known.contains(name)) {
             bail!("the journal knows no process '{name}'; it has: {}", known.join(", "));
         }
-        Ok(records.into_iter().filter(|record| record.seq > after).collect())
+        let last = past.history.newest(None, 1, |_| true)?;
+        let lines = self.lines.unwrap_or(usize::MAX);
+        let told = past.history.newest(self.name.as_deref(), lines, |record| self.is_told(record))?;
+        Ok((told, last.last().map_or(0, |record| record.seq)))
     }
 
-    fn of_interest(&self, records: Vec<Record>) -> Vec<Record> {
-        let of_process = |record: &Record| self.name.as_ref().is_none_or(|name| record.process == *name);
-        let told = |record: &Record| self.output == Output::Json || story::tell(record).is_some();
-        records.into_iter().filter(|record| of_process(record) && told(record)).collect()
+    fn is_told(&self, record: &Record) -> bool {
+        self.name.as_ref().is_none_or(|name| record.process == *name)
+            && (self.output == Output::Json || story::tell(record).is_some())
     }
 
     fn print(&self, records: &[Record]) -> Result<()> {

@@ -1,62 +1,56 @@
 //! What the commands that look back share.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use chrono::{DateTime, Local, Utc};
 use flyball_core_agent::text::one_line;
-use flyball_journal::Record;
-use flyball_journal::history::{RunSummary, Runs, process_id};
+use flyball_journal::History;
+use flyball_journal::history::{RunSummary, process_id};
 use serde_json::{Map, Value};
 
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
 use crate::story::plain;
 
-/// All that a journal still knows.
+/// What a journal still knows. It owns the journal's index: a command drops it before it prints, for
+/// nobody knows how long whoever reads takes, or whether he goes away.
 pub struct Past {
-    pub records: Vec<Record>,
-    pub runs: Runs,
+    pub history: History,
 }
 
 /// A text of several lines is cut to this in a line.
 const MAX_TEXT: usize = 140;
 
 impl Past {
-    pub fn read(data: &DataDir) -> Result<Self> {
-        let records = flyball_journal::read(&journal(data)?)?;
-        let runs = Runs::of(&records, price);
-        Ok(Self { records, runs })
+    /// For who wants to know something.
+    pub fn open(data: &DataDir) -> Result<Self> {
+        Ok(Self { history: History::open(&journal(data)?)? })
     }
 
-    /// The names of all processes.
-    pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.records.iter().map(|record| record.process.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// For who wants all of it.
+    pub fn whole(data: &DataDir) -> Result<Self> {
+        Ok(Self { history: History::without_index(&journal(data)?)? })
     }
 
     /// The process with this name or id.
-    pub fn process(&self, given: &str) -> Option<&str> {
-        self.names().into_iter().find(|name| *name == given || process_id(name) == given)
+    pub fn process(&mut self, given: &str) -> Result<Option<String>> {
+        Ok(self.history.names()?.into_iter().find(|name| *name == given || process_id(name) == given))
     }
 
     /// The same, or an error with the names that there are.
-    pub fn known_process(&self, given: &str) -> Result<&str> {
-        self.process(given).ok_or_else(|| anyhow!("the journal knows no process '{given}'{}", self.instead(given)))
-    }
-
-    /// The run whose id is or begins with `given`.
-    pub fn run(&self, given: &str) -> Result<&RunSummary> {
-        Ok(self.runs.find(given)?)
+    pub fn known_process(&mut self, given: &str) -> Result<String> {
+        match self.process(given)? {
+            Some(name) => Ok(name),
+            None => bail!("the journal knows no process '{given}'{}", self.instead(given)?),
+        }
     }
 
     /// What `given` may have meant.
-    pub fn instead(&self, given: &str) -> String {
-        let names = self.names();
-        match did_you_mean(given, names.iter().copied()) {
+    pub fn instead(&mut self, given: &str) -> Result<String> {
+        let names = self.history.names()?;
+        Ok(match did_you_mean(given, names.iter().map(String::as_str)) {
             Some(question) => format!(", {question}"),
             None => format!("; it has: {}", names.join(", ")),
-        }
+        })
     }
 }
 

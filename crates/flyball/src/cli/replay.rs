@@ -1,6 +1,7 @@
 //! `flyball replay`: a run again, step by step, from the journal alone.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
@@ -10,7 +11,8 @@ use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::output::{self, colour};
-use super::past::{Past, price};
+use super::past::Past;
+use super::why::tree;
 use super::{At, Output};
 use crate::instance::DataDir;
 use crate::story::plain;
@@ -32,10 +34,12 @@ pub struct Replay {
 
 impl Replay {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let past = Past::read(data)?;
-        let run = past.run(&self.run)?;
-        let tree = RunTree::of(&past.records, &past.runs, run, price);
-        let of_process: Vec<&Record> = past.records.iter().filter(|record| record.process == run.process).collect();
+        let mut past = Past::open(data)?;
+        let run = past.history.find_run(&self.run)??;
+        let tree = tree(&past.history.tree_of(&run)?, &run)?;
+        let records = if self.verify { past.history.of_process(&tree.run.process)? } else { Arc::default() };
+        drop(past);
+        let of_process: Vec<&Record> = records.iter().filter(|record| record.process == tree.run.process).collect();
         let found = self.verify.then(|| check(of_process.iter().copied()));
         match self.output {
             Output::Json => {
@@ -46,7 +50,7 @@ impl Replay {
             Output::Human => {
                 show(&tree);
                 if let Some(found) = &found {
-                    verdict(run, of_process.len(), found);
+                    verdict(&tree.run, of_process.len(), found);
                 }
             }
         }

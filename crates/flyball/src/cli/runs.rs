@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use flyball_journal::history::{RunOutcome, RunSummary};
+use flyball_journal::history::{self, RunOutcome, RunSummary};
 use owo_colors::OwoColorize;
 
 use super::output::{self, colour};
-use super::past::{Past, instant, short, took};
+use super::past::{Past, instant, price, short, took};
 use super::{At, Output};
 use crate::instance::DataDir;
 
@@ -29,9 +29,16 @@ pub struct Runs {
 
 impl Runs {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let past = Past::read(data)?;
+        let mut past = if self.lines.is_some() { Past::open(data)? } else { Past::whole(data)? };
         let name = self.name.as_deref().map(|name| past.known_process(name)).transpose()?;
-        let runs: Vec<&RunSummary> = past.runs.list().iter().filter(|run| name.is_none_or(|name| run.process == name)).collect();
+        let records = match self.lines {
+            Some(lines) => past.history.newest_runs(name.as_deref(), lines)?,
+            None => past.history.all()?,
+        };
+        drop(past);
+        let runs = history::Runs::of(&*records, price);
+        let of_process = |run: &&RunSummary| name.as_ref().is_none_or(|name| run.process == *name);
+        let runs: Vec<&RunSummary> = runs.list().iter().filter(of_process).collect();
         let skip = self.lines.map_or(0, |lines| runs.len().saturating_sub(lines));
         let runs = &runs[skip..];
         match self.output {

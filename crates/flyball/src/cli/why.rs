@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use flyball_journal::history::{FindRun, RunTree};
+use flyball_core_agent::RunId;
+use flyball_journal::Record;
+use flyball_journal::history::{FindRun, RunTree, Runs};
 
 use super::past::{Past, price};
 use super::{At, Output, output};
@@ -27,27 +29,36 @@ pub struct Why {
 
 impl Why {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let past = Past::read(data)?;
-        if let Some(name) = past.process(&self.about) {
-            let standing = process::Standing::of(&past, name, data).await;
+        let mut past = Past::open(data)?;
+        if let Some(name) = past.process(&self.about)? {
+            let records = past.history.standing(&name)?;
+            drop(past);
+            let standing = process::Standing::of(&records, &name, data).await;
             match self.output {
                 Output::Json => output::json(&standing)?,
                 Output::Human => standing.lines(data).iter().for_each(|line| output::line(line)),
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let run = match past.runs.find(&self.about) {
-            Ok(run) => run,
+        let tree = match past.history.find_run(&self.about)? {
+            Ok(run) => tree(&past.history.tree_of(&run)?, &run)?,
             Err(FindRun::None(given)) => {
-                bail!("the journal knows no run and no process '{given}'{} (`flyball runs` lists the runs)", past.instead(&given))
+                let instead = past.instead(&given)?;
+                bail!("the journal knows no run and no process '{given}'{instead} (`flyball runs` lists the runs)")
             }
             Err(several) => return Err(several.into()),
         };
-        let tree = RunTree::of(&past.records, &past.runs, run, price);
+        drop(past);
         match self.output {
             Output::Json => output::json(&tree)?,
             Output::Human => run::lines(&tree).iter().for_each(|line| output::line(line)),
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The tree of `run`, which is in `records`.
+pub fn tree(records: &[Record], run: &RunId) -> Result<RunTree, FindRun> {
+    let runs = Runs::of(records, price);
+    Ok(RunTree::of(records, &runs, runs.find(&run.0)?, price))
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
-use flyball_journal::history::{RunOutcome, RunSummary};
+use flyball_journal::history::{RunOutcome, RunSummary, Runs};
 use flyball_journal::{EventCounts, LifecycleState, ProcessFold, Record};
 use flyball_runtime::{ProcessStatus, TriggerStatus};
 use serde::Serialize;
 
 use crate::cli::ask;
-use crate::cli::past::{Past, instant, short};
+use crate::cli::past::{instant, price, short};
 use crate::instance::DataDir;
 
 /// How a process stands, from its journal and, where an instance runs, from that.
@@ -35,11 +35,12 @@ pub struct Standing {
 }
 
 impl Standing {
-    pub async fn of(past: &Past, name: &str, data: &DataDir) -> Self {
-        let records: Vec<&Record> = past.records.iter().filter(|record| record.process == name).collect();
-        let fold = ProcessFold::of(records.iter().copied());
+    /// `records` are those that [`History::standing`](flyball_journal::History::standing) has of the process.
+    pub async fn of(records: &[Record], name: &str, data: &DataDir) -> Self {
+        let fold = ProcessFold::of(records.iter().filter(|record| record.process == name));
         let live = status(data, name).await;
-        let runs = || past.runs.list().iter().filter(|run| run.process == name);
+        let all = Runs::of(records, price);
+        let runs = || all.list().iter().filter(|run| run.process == name);
         let open: Vec<RunSummary> = runs().filter(|run| run.ended.is_none()).cloned().collect();
         let begun = |event: &&TriggerEvent| open.iter().any(|run| run.event_id == event.event_id);
         let waiting = fold.open_events.values().filter(|event| !begun(event)).cloned().collect();
