@@ -153,7 +153,8 @@ impl World {
 
     fn event(&mut self, process: &str) -> Entry {
         let id = format!("e{}", self.events.len());
-        let mut event = TriggerEvent::new("t", self.dice.pick(&["cron", "event"]), DateTime::UNIX_EPOCH, json!({}));
+        let kind = if self.dice.one_in(2) { "cron" } else { "event" };
+        let mut event = TriggerEvent::new("t", kind, DateTime::UNIX_EPOCH, json!({}));
         event.event_id = id.clone();
         if self.dice.one_in(2) && !self.runs.is_empty() {
             let (process, run, _) = self.dice.pick(&self.runs).clone();
