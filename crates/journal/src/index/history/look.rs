@@ -13,7 +13,7 @@ use crate::history::{FindRun, Runs};
 use crate::log::follow::Halt;
 
 /// Where somebody looks for the newest records, so many are read at a time.
-const AT_A_TIME: usize = 256;
+const AT_A_TIME: usize = 64;
 
 impl HistoryIndex {
     /// The names of all processes.

@@ -20,7 +20,7 @@ pub type Records = BTreeMap<u64, Record>;
 pub type Visit<'a, T> = dyn FnMut(&HistoryIndex, &T) -> Result<bool, Halt> + 'a;
 
 /// Starts of runs that are read at a time.
-const STARTS: usize = 32;
+const STARTS: usize = 8;
 
 impl HistoryIndex {
     /// The postings of one process or of all, newest first: of one segment after the other, each in the
