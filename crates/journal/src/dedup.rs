@@ -1,4 +1,7 @@
 //! Which events were taken in lately, so that a second arrival is known as one.
+//!
+//! What lies in memory, and in each checkpoint, is bounded by a count. Where that is less than the window,
+//! the older keys are looked up in the log.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,15 +11,33 @@ use serde::{Deserialize, Serialize};
 /// How long a key is remembered. A source that repeats itself does so within days.
 pub const DEDUP_WINDOW: TimeDelta = TimeDelta::hours(72);
 
-/// Keys remembered at most; beyond that the oldest go, so that a flood cannot fill the memory.
+/// Keys that a process remembers at most; beyond that the oldest go, so that a flood cannot fill the memory.
 pub const MAX_DEDUP_KEYS: usize = 100_000;
 
+/// Whether an event was taken in before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recalled {
+    /// It was not, within the window and as far back as the log goes.
+    Never,
+    /// It was, under this id.
+    As(String),
+    /// That cannot be told yet. Offer it again a little later.
+    NotYet,
+}
+
 /// The keys of the events that were taken in within the window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<Seen>", into = "Vec<Seen>")]
 pub(crate) struct Dedup {
     by_key: HashMap<(String, String), String>,
     order: VecDeque<Seen>,
+    limit: usize,
+}
+
+impl Default for Dedup {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), order: VecDeque::new(), limit: MAX_DEDUP_KEYS }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,20 +46,62 @@ struct Seen {
     key: String,
     event: String,
     at: DateTime<Utc>,
+    /// The record that took it in; 0 where an older version wrote this.
+    #[serde(default)]
+    seq: u64,
 }
 
 impl Dedup {
+    /// The same, with room for `limit` keys.
+    pub fn limited(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self.shrink();
+        self
+    }
+
+    /// With room for how many keys.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// There is no more room: with the next key an older one goes, or one went already.
+    pub fn is_full(&self) -> bool {
+        self.order.len() >= self.limit
+    }
+
+    /// There will soon be no more room.
+    pub fn is_half_full(&self) -> bool {
+        self.order.len() >= self.limit / 2
+    }
+
+    /// The oldest record whose key is here. Those of all later ones are here too.
+    pub fn reaches_back_to(&self) -> u64 {
+        self.order.front().map_or(u64::MAX, |oldest| oldest.seq)
+    }
+
     /// The id under which an event of this trigger with this key was taken in.
     pub fn seen(&self, trigger: &str, key: &str) -> Option<&str> {
         self.by_key.get(&(trigger.to_owned(), key.to_owned())).map(String::as_str)
     }
 
     /// Remembers an event, and forgets what is too old.
-    pub fn remember(&mut self, trigger: &str, key: &str, event: &str, at: DateTime<Utc>) {
-        let seen = Seen { trigger: trigger.to_owned(), key: key.to_owned(), event: event.to_owned(), at };
+    pub fn remember(&mut self, trigger: &str, key: &str, event: &str, at: DateTime<Utc>, seq: u64) {
+        let seen = Seen { trigger: trigger.to_owned(), key: key.to_owned(), event: event.to_owned(), at, seq };
         self.put(seen);
-        while self.order.len() > MAX_DEDUP_KEYS || self.order.front().is_some_and(|oldest| at - oldest.at > DEDUP_WINDOW) {
-            let Some(oldest) = self.order.pop_front() else { break };
+        self.shrink();
+        while self.order.front().is_some_and(|oldest| at - oldest.at > DEDUP_WINDOW) {
+            self.forget_oldest();
+        }
+    }
+
+    fn shrink(&mut self) {
+        while self.order.len() > self.limit {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.order.pop_front() {
             self.by_key.remove(&(oldest.trigger, oldest.key));
         }
     }
@@ -77,17 +140,31 @@ mod tests {
     fn a_key_is_known_within_the_window_and_forgotten_after_it() {
         let mut dedup = Dedup::default();
         let start = DateTime::UNIX_EPOCH;
-        dedup.remember("t", "a", "e1", start);
-        dedup.remember("t", "b", "e2", start + DEDUP_WINDOW);
+        dedup.remember("t", "a", "e1", start, 1);
+        dedup.remember("t", "b", "e2", start + DEDUP_WINDOW, 2);
         assert_eq!(dedup.seen("t", "a"), Some("e1"));
-        dedup.remember("t", "c", "e3", start + DEDUP_WINDOW + TimeDelta::seconds(1));
+        dedup.remember("t", "c", "e3", start + DEDUP_WINDOW + TimeDelta::seconds(1), 3);
         assert_eq!((dedup.seen("t", "a"), dedup.seen("t", "b"), dedup.seen("u", "b")), (None, Some("e2"), None));
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_oldest_keys_go_and_it_tells_how_far_back_it_reaches() {
+        let mut dedup = Dedup::default().limited(4);
+        let mut told = Vec::new();
+        for seq in 1..=6 {
+            dedup.remember("t", &seq.to_string(), "e", DateTime::UNIX_EPOCH, seq);
+            told.push((dedup.is_half_full(), dedup.is_full(), dedup.reaches_back_to()));
+        }
+        let (no, half, full) = ((false, false), (true, false), (true, true));
+        let expected = [(no, 1), (half, 1), (half, 1), (full, 1), (full, 2), (full, 3)];
+        assert_eq!(told, expected.map(|((half, full), back)| (half, full, back)));
+        assert_eq!((dedup.seen("t", "2"), dedup.seen("t", "3")), (None, Some("e")));
     }
 
     #[test]
     fn it_comes_back_as_it_was() {
         let mut dedup = Dedup::default();
-        dedup.remember("t", "a", "e1", DateTime::UNIX_EPOCH);
+        dedup.remember("t", "a", "e1", DateTime::UNIX_EPOCH, 1);
         let text = serde_json::to_string(&dedup).expect("written");
         assert_eq!(serde_json::from_str::<Dedup>(&text).expect("read"), dedup);
     }

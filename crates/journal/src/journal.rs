@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::Utc;
+use flyball_core_agent::TriggerEvent;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Entry, Error, Record};
+use crate::{Entry, Error, Recalled, Record};
 
 /// The journal of one process.
 #[async_trait]
@@ -27,6 +28,17 @@ pub trait Journal: Send + Sync {
     /// There is no room: events are refused, and nothing new should be begun.
     fn is_full(&self) -> bool {
         false
+    }
+
+    /// The process will soon ask [`recall`](Journal::recall). Returns at once.
+    fn prepare_recall(&self) {}
+
+    /// Whether an event with `event`'s trigger and key was taken in before the record `before`, within
+    /// [`DEDUP_WINDOW`](crate::DEDUP_WINDOW). [`Recalled::Never`] is also the answer of a journal that looks
+    /// nothing up. It may read a record.
+    fn recall(&self, event: &TriggerEvent, before: u64) -> Recalled {
+        let _ = (event, before);
+        Recalled::Never
     }
 }
 

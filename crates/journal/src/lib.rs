@@ -16,7 +16,7 @@ mod replay;
 mod storage;
 mod tape;
 
-pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS};
+pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS, Recalled};
 pub use doubt::{Decision, Doubt, doubts};
 pub use entry::{Entry, Record};
 pub use error::Error;

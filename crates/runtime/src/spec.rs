@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_context::Context;
 use flyball_core_agent::{Agent, Layer};
-use flyball_journal::{Journal, ProcessFold, Record};
+use flyball_journal::{Journal, MAX_DEDUP_KEYS, ProcessFold, Record};
 use flyball_triggers::Trigger;
 
 /// How a process is run.
@@ -34,6 +34,9 @@ pub struct ProcessSpec {
     pub idle_timeout: Option<Duration>,
     /// After this long it is drained and started anew.
     pub max_lifetime: Option<Duration>,
+    /// Keys of events that lie in its memory, to know an event that comes again. Older ones are looked up in
+    /// its journal, where that is in a folder.
+    pub dedup_keys: usize,
 }
 
 /// What becomes of an event whose run fails, or that has to wait.
@@ -111,6 +114,7 @@ impl ProcessSpec {
             heartbeat_interval: Duration::from_secs(10),
             idle_timeout: None,
             max_lifetime: None,
+            dedup_keys: MAX_DEDUP_KEYS,
         }
     }
 

@@ -68,6 +68,7 @@ impl Assembly {
             heartbeat_interval: Duration::from_secs_f64(config.heartbeat_interval),
             idle_timeout: unless_zero(config.idle_timeout),
             max_lifetime: unless_zero(config.max_lifetime),
+            dedup_keys: flyball_journal::MAX_DEDUP_KEYS,
         }
     }
 

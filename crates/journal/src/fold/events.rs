@@ -95,7 +95,7 @@ impl ProcessFold {
         self.events.accepted += 1;
         self.open_events.insert(seq, event.clone());
         // The trigger's own time: the same live and in recovery, whatever clock the log has.
-        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, event.timestamp);
+        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, event.timestamp, seq);
         if !cursor.is_empty() {
             self.trigger(&event.trigger_id).moved(cursor, 0, "");
         }

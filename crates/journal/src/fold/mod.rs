@@ -10,8 +10,8 @@ use flyball_core_agent::{Change, Directive, RunId, TriggerEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::dedup::Dedup;
-use crate::{Entry, LifecycleState, Record};
+use crate::dedup::{Dedup, MAX_DEDUP_KEYS, Recalled};
+use crate::{Entry, Journal, LifecycleState, Record};
 
 pub use events::{DeadLetter, EventCounts, MAX_DEAD_LETTERS, TriggerFold};
 pub use runs::OpenRun;
@@ -86,14 +86,37 @@ pub const MAX_HISTORY: usize = 100;
 impl ProcessFold {
     /// The state after all of `records`.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
-        let mut fold = Self::default();
+        Self::remembering(MAX_DEDUP_KEYS, records)
+    }
+
+    /// The same, and it remembers `dedup_keys` keys, and not [`MAX_DEDUP_KEYS`].
+    pub fn remembering<'a>(dedup_keys: usize, records: impl IntoIterator<Item = &'a Record>) -> Self {
+        let mut fold = Self { dedup: Dedup::default().limited(dedup_keys), ..Self::default() };
         for record in records {
             fold.apply(record.seq, record.at, &record.entry);
         }
         fold
     }
 
-    /// The id under which an event with this key was taken in by this trigger, if one was.
+    /// Whether `event` was taken in before, within [`DEDUP_WINDOW`](crate::DEDUP_WINDOW). Where this does not
+    /// reach so far back, `journal`, which is the process's own, is asked; that may read a record.
+    pub fn recall(&self, event: &TriggerEvent, journal: &dyn Journal) -> Recalled {
+        self.prepare_recall(journal);
+        match self.seen(&event.trigger_id, event.key()) {
+            Some(first) => Recalled::As(first.to_owned()),
+            None if self.dedup.is_full() => journal.recall(event, self.dedup.reaches_back_to()),
+            None => Recalled::Never,
+        }
+    }
+
+    /// Tells `journal` where it will soon be asked, so that by then it can answer.
+    pub fn prepare_recall(&self, journal: &dyn Journal) {
+        if self.dedup.is_half_full() {
+            journal.prepare_recall();
+        }
+    }
+
+    /// The id under which an event with this key was taken in by this trigger, if that is remembered.
     pub fn seen(&self, trigger_id: &str, key: &str) -> Option<&str> {
         self.dedup.seen(trigger_id, key)
     }
@@ -160,7 +183,9 @@ impl ProcessFold {
             Entry::ContextUpdate { changes } => self.write(changes),
             Entry::Checkpoint { fold, .. } => {
                 let entries = self.entries.max(fold.entries + 1);
+                let limit = self.dedup.limit();
                 *self = Self { entries, checkpoint_at: entries, ..(**fold).clone() };
+                self.dedup = std::mem::take(&mut self.dedup).limited(limit);
                 // The record stays as it is: what comes now is not put on its tapes.
                 self.open_runs.values_mut().for_each(|open| open.tape = open.tape.copy());
             }

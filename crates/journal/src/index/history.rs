@@ -2,7 +2,6 @@
 //! all of it.
 
 mod look;
-mod posting;
 mod stretch;
 mod walk;
 
@@ -10,9 +9,9 @@ use std::cell::Cell;
 use std::path::Path;
 
 use super::database::{Database, Found, guarded, trouble};
+use super::posting::{Table, split};
 use crate::log::follow::{self, Halt, Reached, follow};
 use crate::storage::{FileStorage, Storage};
-use posting::{Table, split};
 
 /// An index over the log in a folder. It owns its database alone, and the log not at all.
 pub(super) struct HistoryIndex {
@@ -26,9 +25,6 @@ pub(super) struct HistoryIndex {
 
 /// What the database's entries mean. Another number makes every index anew.
 const VERSION: u32 = 1;
-
-/// How often the log's segments are listed anew because one of them was dropped meanwhile.
-const MAX_LISTINGS: usize = 5;
 
 /// Under this key stands how far the log was read. No table's keys begin so.
 const REACHED: &[u8] = b"\0reached";
@@ -75,13 +71,7 @@ impl HistoryIndex {
     }
 
     fn try_to_catch_up(&mut self) -> Result<(), Halt> {
-        for _ in 1..MAX_LISTINGS {
-            match guarded(|| self.read_on()).and_then(|done| done) {
-                Err(Halt::Vanished) => {}
-                done => return done,
-            }
-        }
-        guarded(|| self.read_on())?
+        Halt::try_again(|| guarded(|| self.read_on())?)
     }
 
     fn begin_again(&mut self) -> Result<(), Halt> {

@@ -6,8 +6,12 @@
 //! thrown away and made anew.
 
 mod database;
+mod dedup;
 mod history;
 mod past;
+mod posting;
+mod recall;
 mod seal;
 
 pub use past::History;
+pub(crate) use recall::Recall;

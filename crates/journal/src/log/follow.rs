@@ -73,6 +73,23 @@ pub(crate) enum Halt {
     Failed(Error),
 }
 
+/// How often a log is looked at again where a look did not find it whole.
+const MAX_LOOKS: usize = 5;
+
+impl Halt {
+    /// Looks at a log, and again where it was not whole: the oldest segment may have been dropped since they
+    /// were listed, or half of what was being written was seen.
+    pub fn try_again<T>(mut look: impl FnMut() -> Result<T, Self>) -> Result<T, Self> {
+        for _ in 1..MAX_LOOKS {
+            match look() {
+                Err(Self::Vanished | Self::Broken(_)) => {}
+                looked => return looked,
+            }
+        }
+        look()
+    }
+}
+
 impl From<Gone> for Halt {
     fn from(gone: Gone) -> Self {
         match gone {

@@ -6,7 +6,7 @@ mod export;
 #[cfg(feature = "index")]
 pub(crate) mod follow;
 mod hash;
-mod line;
+pub(crate) mod line;
 pub(crate) mod lock;
 mod recover;
 mod retention;
@@ -23,8 +23,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+#[cfg(feature = "index")]
+use flyball_core_agent::TriggerEvent;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+#[cfg(feature = "index")]
+use crate::Recalled;
 use crate::storage::{FileStorage, Storage};
 use crate::{Entry, Error, Journal, Record};
 use batch::Request;
@@ -56,6 +60,8 @@ pub struct Log {
     full: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<Lock>>,
+    #[cfg(feature = "index")]
+    recall: Option<Arc<crate::index::Recall>>,
 }
 
 impl Log {
@@ -69,7 +75,7 @@ impl Log {
         let lock = Lock::take(dir)?;
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let spare = Spare::new(Arc::clone(&storage), DEFAULT_SEGMENT_BYTES, true);
-        Self::start(storage, Some(lock), spare)
+        Self::start(storage, Some((dir, lock)), spare)
     }
 
     /// Opens a log over any storage, with segments of `segment_bytes`.
@@ -78,13 +84,17 @@ impl Log {
         Self::start(storage, None, spare)
     }
 
-    fn start(storage: Arc<dyn Storage>, lock: Option<Lock>, spare: Spare) -> Result<(Arc<Self>, Recovery), Error> {
+    fn start(storage: Arc<dyn Storage>, home: Option<(&Path, Lock)>, spare: Spare) -> Result<(Arc<Self>, Recovery), Error> {
         let (mut recovery, places) = recover::read(&*storage, Extent::Needed)?;
         let lost = tail::note(&*storage, &recovery)?;
         trim(&*storage, &recovery)?;
         let (work, taken) = mpsc::unbounded_channel();
         let records = broadcast::Sender::new(WATCH_BACKLOG);
+        #[cfg(feature = "index")]
+        let recall = home.as_ref().map(|(dir, _)| Arc::new(crate::index::Recall::new(dir, Arc::clone(&storage))));
         let mut writer = Writer::new(Arc::clone(&storage), spare, places, recovery.last_seq, records.clone());
+        #[cfg(feature = "index")]
+        writer.tell(recall.clone());
         if let Some(lost) = lost {
             writer.write_now(lost.requests())?;
             tail::settled(&*storage)?;
@@ -101,7 +111,9 @@ impl Log {
             records,
             full,
             writer: Mutex::new(Some(thread)),
-            lock: Mutex::new(lock),
+            lock: Mutex::new(home.map(|(_, lock)| lock)),
+            #[cfg(feature = "index")]
+            recall,
         };
         Ok((Arc::new(log), recovery))
     }
@@ -135,6 +147,8 @@ impl Log {
             // A writer that panicked has told its waiters by dropping them.
             let _ = thread.join();
         }
+        #[cfg(feature = "index")]
+        self.recall.iter().for_each(|recall| recall.close());
         drop(self.lock.lock().expect("no holder of the lock panics").take());
     }
 
@@ -217,6 +231,16 @@ impl Journal for ProcessLog {
 
     fn is_full(&self) -> bool {
         self.log.is_full()
+    }
+
+    #[cfg(feature = "index")]
+    fn prepare_recall(&self) {
+        self.log.recall.iter().for_each(|recall| recall.prepare());
+    }
+
+    #[cfg(feature = "index")]
+    fn recall(&self, event: &TriggerEvent, before: u64) -> Recalled {
+        self.log.recall.as_ref().map_or(Recalled::Never, |recall| recall.ask(&self.process, event, before))
     }
 }
 

@@ -48,6 +48,9 @@ pub(super) struct Writer {
     full: Arc<AtomicBool>,
     /// Once a write or a sync failed, nothing more is written: why.
     failed: Option<Error>,
+    /// Wants to know when more is durable.
+    #[cfg(feature = "index")]
+    recall: Option<Arc<crate::index::Recall>>,
 }
 
 struct Segment {
@@ -76,7 +79,15 @@ impl Writer {
             owed: Vec::new(),
             full: Arc::default(),
             failed: None,
+            #[cfg(feature = "index")]
+            recall: None,
         }
+    }
+
+    /// Tells `recall`, if there is one, whenever more is durable.
+    #[cfg(feature = "index")]
+    pub fn tell(&mut self, recall: Option<Arc<crate::index::Recall>>) {
+        self.recall = recall;
     }
 
     /// Tells whether the disk is full, for as long as the writer lives.
@@ -222,6 +233,8 @@ impl Writer {
         for (done, seq) in batch.waiting {
             let _ = done.send(Ok(seq));
         }
+        #[cfg(feature = "index")]
+        self.recall.iter().for_each(|recall| recall.ring());
     }
 }
 

@@ -104,7 +104,7 @@ impl AgentProcess {
     ) -> Self {
         let spec = Arc::new(spec);
         let (commands, taken) = mpsc::channel(MAX_COMMANDS);
-        let fold = ProcessFold::of(&recovered);
+        let fold = ProcessFold::remembering(spec.dedup_keys, &recovered);
         let (showing, shown) = watch::channel(Shown::unstarted(&spec, &fold, damage.as_deref()));
         let (lent, context) = watch::channel(None);
         let journal = surroundings.log.process(&spec.name);

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use flyball_core_agent::{Clock, TriggerEvent};
-use flyball_journal::{Decision, Entry, Error, Journal, ProcessFold};
+use flyball_journal::{Decision, Entry, Error, Journal, ProcessFold, Recalled};
 use flyball_triggers::{Cursor, Moved, News, Offer, Overlap, Receipt, Refusal, Sink};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
@@ -59,6 +59,7 @@ pub(super) enum Heard {
 
 impl Reception {
     pub fn new(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, fold: ProcessFold) -> Self {
+        fold.prepare_recall(&*journal);
         let (sink, news) = Sink::channel(MAX_NEWS);
         let weights: HashMap<String, usize> =
             fold.open_events.values().map(|event| (event.event_id.clone(), weight(event))).collect();
@@ -165,9 +166,13 @@ impl Reception {
     /// Sends an offered event on its way to the disk, or answers it at once.
     pub fn offered(&mut self, offer: Offer) {
         let event = &offer.event;
-        if let Some(first) = self.fold.seen(&event.trigger_id, event.key()) {
-            let receipt = Receipt { event_id: first.to_owned(), duplicate: true };
-            return answer(offer, Ok(receipt));
+        match self.fold.recall(event, &*self.journal) {
+            Recalled::Never => {}
+            Recalled::As(event_id) => return answer(offer, Ok(Receipt { event_id, duplicate: true })),
+            Recalled::NotYet => {
+                let why = "whether it was taken before cannot be told yet";
+                return answer(offer, Err(Refusal::NotDurable(why.to_owned())));
+            }
         }
         if offer.overlap == Overlap::Skip && self.has_open(&event.trigger_id) {
             return self.let_pass(offer);

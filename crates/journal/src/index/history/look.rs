@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use flyball_core_agent::RunId;
 
 use super::HistoryIndex;
-use super::posting::{Kind, Table, split};
 use super::walk::{Records, text, unreadable};
 use crate::Record;
 use crate::history::{FindRun, Runs};
+use crate::index::posting::{Kind, Table, split};
 use crate::log::follow::Halt;
 
 /// Where somebody looks for the newest records, so many are read at a time.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use sled::{Batch, Tree};
 
-use super::posting::{Kind, Look, Posting, Table, decode, encode, split};
 use super::{REACHED, trouble};
+use crate::index::posting::{Kind, Look, Posting, Table, decode, encode, split};
 use crate::log::follow::{Halt, Reached, Stretch, number};
 use crate::log::spots::Spot;
 use crate::{Entry, Record};

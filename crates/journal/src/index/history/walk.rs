@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use flyball_core_agent::RunId;
 use sled::Tree;
 
-use super::posting::{Kind, Posting, Table, decode, split};
 use super::{HistoryIndex, trouble};
 use crate::history::MAX_DEPTH;
+use crate::index::posting::{Kind, Posting, Table, decode, split};
 use crate::log::follow::Halt;
 use crate::log::spots::{Spot, records_at};
 use crate::storage::Storage;
