@@ -40,6 +40,14 @@ fn differing(expected: &str, found: &str) -> String {
     format!("{}\nis expected, and\n{}\nis found", part(expected), part(found))
 }
 
+/// The same, of an index that was thrown away: all of the log is read again.
+fn compare_made_anew(world: &World, what: &str) {
+    let history = History::open(world.journal()).unwrap();
+    assert!(history.bytes_read() >= size(world), "{what}: {} bytes were read", history.bytes_read());
+    drop(history);
+    compare(world.journal(), true, what);
+}
+
 /// The log's bytes, blank ends included.
 fn size(world: &World) -> u64 {
     world.segments().iter().map(|path| fs::metadata(path).unwrap().len()).sum()
@@ -105,14 +113,16 @@ fn an_index_whose_files_are_damaged_cut_or_gone_is_made_anew() {
             } else {
                 fs::write(path, bytes).unwrap()
             }
-            let is_lock = path.ends_with("lock");
-            let history = compare(world.journal(), true, &format!("{} {harm}", path.display()));
-            // The lock's file says nothing that anybody relies upon.
-            assert!(is_lock || history.bytes_read() >= size(&world), "{} {harm}: it was not made anew", path.display());
+            let what = format!("{} {harm}", path.display());
+            match path.ends_with("lock") {
+                // It says nothing that anybody relies upon.
+                true => drop(compare(world.journal(), true, &what)),
+                false => compare_made_anew(&world, &what),
+            }
         }
     }
     fs::remove_dir_all(world.index()).unwrap();
-    compare(world.journal(), true, "the folder is gone");
+    compare_made_anew(&world, "the folder is gone");
 }
 
 #[test]
@@ -122,8 +132,7 @@ fn an_index_of_another_version_is_made_anew() {
     let text = fs::read_to_string(&seal).unwrap();
     assert!(text.contains("\"version\":1,"), "{text}");
     fs::write(&seal, text.replace("\"version\":1,", "\"version\":2,")).unwrap();
-    let history = compare(world.journal(), true, "another version");
-    assert!(history.bytes_read() >= size(&world));
+    compare_made_anew(&world, "another version");
 }
 
 #[test]
@@ -142,6 +151,19 @@ fn an_index_that_knows_more_than_the_log_or_is_of_another_one_is_made_anew() {
     compare(world.journal(), true, "with fewer records");
     world.grow(30);
     compare(world.journal(), true, "with other records under the same numbers");
+
+    // What was synced last is not there, and nobody was there since.
+    let last = world.segments().pop().unwrap();
+    world.close();
+    drop(History::open(world.journal()).unwrap());
+    let text = fs::read_to_string(&last).unwrap();
+    let used = text.trim_end().len();
+    let batch = text[..used].rfind("{\"commit\"").and_then(|commit| text[..commit].rfind("}\n")).unwrap() - 20;
+    let blank = "\n".repeat(text.len() - batch);
+    fs::write(&last, text[..batch].to_owned() + &blank).unwrap();
+    compare(world.journal(), true, "with a batch that was never written");
+    world.grow(10);
+    compare(world.journal(), true, "with a life after that");
 
     let mut other = World::new(33);
     other.grow(70);
@@ -165,8 +187,12 @@ fn whatever_a_kill_leaves_of_an_index_is_made_anew() {
         copies
     });
     let open = History::open(world.journal()).unwrap();
-    copy(world.journal(), &left.path().join(copies.to_string()));
+    let last = left.path().join(copies.to_string());
+    copy(world.journal(), &last);
     drop(open);
+    let after = History::open(&last).unwrap();
+    assert!(after.bytes_read() >= size(&world), "{} bytes were read", after.bytes_read());
+    drop(after);
     for killed in 0..=copies {
         compare(&left.path().join(killed.to_string()), true, &format!("kill {killed} of {copies}"));
     }
@@ -290,6 +316,14 @@ fn a_log_that_is_damaged_is_read_without_an_index() {
         fs::write(path, bytes).unwrap();
         compare(world.journal(), false, &format!("byte {at} of {}", path.display()));
     }
+}
+
+#[test]
+fn a_log_of_which_a_segment_is_missing_is_read_without_an_index() {
+    let world = indexed(14);
+    let segments = world.segments();
+    fs::remove_file(&segments[segments.len() / 2]).unwrap();
+    compare(world.journal(), false, "a segment in the middle is gone");
 }
 
 #[test]

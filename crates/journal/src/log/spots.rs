@@ -72,3 +72,42 @@ fn take(text: &[u8], spots: &[Spot], records: &mut Vec<Record>) -> Result<(), Ha
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::log::scan::scan;
+    use crate::{Log, MemoryStorage};
+
+    #[tokio::test]
+    async fn what_is_not_where_it_should_be_is_not_taken_for_something_else() {
+        let storage = MemoryStorage::default();
+        let (log, _) = Log::open_storage(Arc::new(storage.clone()), 1 << 16).expect("the log opens");
+        let note = |number| Entry::Note { layer: "test".into(), run: None, body: json!(number) };
+        log.process("p").append(vec![note(1), note(2)]).await.expect("appended");
+        let lines = scan(storage.read(&name(1)).expect("read")).lines;
+        let spot = |line: usize, seq| {
+            let (start, len) = (lines[line].range.start as u64, lines[line].range.len() as u64);
+            Spot { segment: 1, start, len, carried: None, seq }
+        };
+        let good = [spot(1, 1), spot(2, 2)];
+        let numbers = records_at(&storage, &good).map(|(records, _)| records.iter().map(|record| record.seq).collect::<Vec<_>>());
+        assert_eq!(numbers.expect("read"), [1, 2]);
+        let wrong = [
+            spot(1, 2),
+            spot(0, 1),
+            Spot { start: good[0].start + 1, ..good[0] },
+            Spot { len: good[0].len - 1, ..good[0] },
+            Spot { start: 1 << 40, ..good[0] },
+            Spot { carried: Some(0), ..good[0] },
+        ];
+        for spot in wrong {
+            assert!(matches!(records_at(&storage, &[spot]), Err(Halt::Wrong(_))), "{spot:?}");
+        }
+        assert!(matches!(records_at(&storage, &[Spot { segment: 9, ..good[0] }]), Err(Halt::Vanished)));
+    }
+}
