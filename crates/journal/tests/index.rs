@@ -9,7 +9,7 @@ mod lookback;
 use std::fs;
 use std::path::Path;
 
-use flyball_journal::History;
+use flyball_journal::{Entry, History};
 use lookback::world::{World, copy};
 use lookback::{Dice, answers};
 
@@ -170,6 +170,14 @@ fn an_index_that_knows_more_than_the_log_or_is_of_another_one_is_made_anew() {
     other.close();
     copy(&world.index(), &other.index());
     compare(other.journal(), true, "with the index of another log");
+
+    let [mut short, mut long] = [World::new(0), World::new(0)];
+    let entry = Entry::ContextUpdate { changes: Vec::new() };
+    short.append("monitor", vec![entry.clone()]);
+    long.append("analyst", vec![entry.clone(); 3]);
+    drop(History::open(short.journal()).unwrap());
+    copy(&short.index(), &long.index());
+    compare(long.journal(), true, "with the index of another log whose segment has the same name");
 }
 
 #[test]
