@@ -103,10 +103,11 @@ pub const GROUPS: &[Group] = &[
         name: "webhook",
         rows: rows::webhook,
         parts: &[
-            ours("webhook", |_| words("webhook")),
+            ours("webhook", |scale| webhook_words("webhook", scale)),
+            ours("webhook.64", |scale| webhook_words("webhook --processes 64", scale)),
             ours("webhook.plain", |_| words("plain")),
-            webhook_peer("webhook.peer", |scale| webhook_words("none", scale)),
-            webhook_peer("webhook.peer.full", |scale| webhook_words("full", scale)),
+            webhook_peer("webhook.peer", |scale| webhook_peer_words("none", scale)),
+            webhook_peer("webhook.peer.full", |scale| webhook_peer_words("full", scale)),
         ],
     },
     Group {
@@ -132,8 +133,18 @@ const fn webhook_peer(key: &'static str, words: fn(Scale) -> Vec<String>) -> Par
     Part { key, by: By::Peer { script: "e_webhook.py", words, needs: &["wrk"] }, rounds: None }
 }
 
-fn webhook_words(journal: &str, scale: Scale) -> Vec<String> {
-    words(&format!("--mode process -c 64 --journal {journal} -d {:.0}", scale.seconds.max(1.0)))
+/// Twice as long as others: both sides take some thousand events before anything has to wait, and that shall
+/// not be most of what they take.
+fn webhook_seconds(scale: Scale) -> f64 {
+    2.0 * scale.seconds
+}
+
+fn webhook_words(line: &str, scale: Scale) -> Vec<String> {
+    words(&format!("{line} --seconds {}", webhook_seconds(scale)))
+}
+
+fn webhook_peer_words(journal: &str, scale: Scale) -> Vec<String> {
+    words(&format!("--mode process -c 64 --journal {journal} -d {:.0}", webhook_seconds(scale)))
 }
 
 fn recover_checkpointed(records: u64) -> Vec<String> {

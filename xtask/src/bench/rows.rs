@@ -77,7 +77,7 @@ fn without_target(samples: &Samples, what: &str, ours: &str, theirs: &str, syncs
 }
 
 fn of_the_disk(samples: &Samples, what: &str, key: &str) -> Row {
-    let ratio = samples.ratio((key, "/batches_per_s"), (key, "/syncs_per_s"));
+    let ratio = samples.median(key, "/batches_of_syncs");
     Row::known(format!("event to finished run: {what}"), rate_of(samples.median(key, "/batches_per_s"), "syncs"))
         .against(bare(samples, key), ratio)
         .syncs("both each batch")
@@ -95,7 +95,7 @@ fn syncs_of_a_run(samples: &Samples) -> Row {
 
 fn alone(samples: &Samples) -> Row {
     let key = "runs.1";
-    let ratio = samples.ratio((key, "/runs_per_s"), (key, "/syncs_per_s")).map(|ratio| ratio * 4.0);
+    let ratio = samples.median(key, "/runs_of_syncs").map(|ratio| ratio * 4.0);
     let median_ms = of(samples.median(key, "/p50_ms"));
     let ours = format!("{}, {median_ms} ms each", rate_of(samples.median(key, "/runs_per_s"), "runs"));
     Row::known("event to finished run: one process, one event at a time", ours)
@@ -105,40 +105,53 @@ fn alone(samples: &Samples) -> Row {
 }
 
 pub fn webhook(samples: &Samples) -> Vec<Row> {
-    let (ours, plain) = ("webhook", "webhook.plain");
-    let figure = |at| samples.median(ours, at);
-    let cpu = |key| samples.median(key, "/cpu_us_per_accepted");
+    let ours = "webhook";
+    let accepted = ("accepted", "/accepted_per_s", "/accepted_per_s");
+    let ended = ("run to their end", "/runs_per_s", "/invocations_per_s");
     vec![
-        accepted(samples, "accepted", "/accepted_per_s", "/accepted_per_s", "webhook.peer", "no journal")
-            .should(Target::AtLeast(20.0))
-            .unless(slow_disk(samples, ours)),
-        accepted(samples, "accepted", "/accepted_per_s", "/accepted_per_s", "webhook.peer.full", "journal full"),
-        accepted(samples, "run to their end", "/runs_per_s", "/invocations_per_s", "webhook.peer.full", "journal full"),
-        Row::known("webhook: batches, of what the disk syncs", rate_of(figure("/batches_per_s"), "syncs"))
-            .against(bare(samples, ours), samples.ratio((ours, "/batches_per_s"), (ours, "/syncs_per_s")))
-            .syncs("both each batch"),
-        Row::known("webhook: beside a server that only answers 202", rate_of(figure("/accepted_per_s"), "accepted"))
-            .against(
-                format!("plain hyper: {}", rate_of(samples.median(plain, "/accepted_per_s"), "answers")),
-                samples.ratio((ours, "/accepted_per_s"), (plain, "/accepted_per_s")),
-            )
-            .syncs("ours each batch, the other none"),
-        Row::known("webhook: processor time of an accepted event, its run included", format!("{} us", of(cpu(ours)))).against(
-            format!("plain hyper: {} us", of(cpu(plain))),
-            samples.ratio((ours, "/cpu_us_per_accepted"), (plain, "/cpu_us_per_accepted")),
-        ),
+        hooks(samples, accepted, ours, "webhook.peer").should(Target::AtLeast(20.0)).unless(slow_disk(samples, ours)),
+        hooks(samples, accepted, ours, "webhook.peer.full"),
+        hooks(samples, ended, ours, "webhook.peer.full"),
+        hooks(samples, accepted, "webhook.64", "webhook.peer.full"),
+        batches(samples, "one process", ours),
+        batches(samples, "64 processes", "webhook.64"),
+        plain(samples, "one process", ours),
+        plain(samples, "64 processes", "webhook.64"),
     ]
 }
 
-fn accepted(samples: &Samples, what: &str, ours_at: &str, theirs_at: &str, theirs: &str, journal: &str) -> Row {
-    let python = || format!("Python, {journal}: {}", rate_of(samples.median(theirs, theirs_at), "events"));
-    let refused = samples.median("webhook", "/refused").unwrap_or_default();
-    let accepted = samples.median("webhook", "/accepted").unwrap_or_default();
-    let share = 100.0 * refused / (refused + accepted).max(1.0);
-    let ours = format!("{}, {share:.0} % of the answers are 503", rate_of(samples.median("webhook", ours_at), "events"));
-    Row::known(format!("webhook: {what}, 64 connections"), ours)
-        .against_or_skipped(samples.missing(theirs), python, samples.ratio(("webhook", ours_at), (theirs, theirs_at)))
-        .syncs("ours each event and each run's end, the Python system none")
+fn hooks(samples: &Samples, (what, ours_at, theirs_at): (&str, &str, &str), ours: &str, theirs: &str) -> Row {
+    let figure = |at| samples.median(ours, at);
+    let refused = figure("/refused").unwrap_or_default();
+    let share = 100.0 * refused / (refused + figure("/accepted").unwrap_or_default()).max(1.0);
+    let processes = if ours == "webhook" { "one process" } else { "64 processes on one port" };
+    let journal = if theirs == "webhook.peer" { "no journal" } else { "journal full" };
+    let python = || format!("Python, one process, {journal}: {}", rate_of(samples.median(theirs, theirs_at), "events"));
+    Row::known(
+        format!("webhook: {what}, 64 connections to {processes}"),
+        format!("{}, {share:.0} % of the answers are 503", rate_of(figure(ours_at), "events")),
+    )
+    .against_or_skipped(samples.missing(theirs), python, samples.ratio((ours, ours_at), (theirs, theirs_at)))
+    .syncs("ours each event and each run's end, the Python system none")
+}
+
+fn batches(samples: &Samples, what: &str, key: &str) -> Row {
+    let ratio = samples.ratio((key, "/batches_per_s"), (key, "/syncs_per_s"));
+    let ours = rate_of(samples.median(key, "/batches_per_s"), "syncs");
+    Row::known(format!("webhook: {what}: batches, of what the disk syncs"), ours)
+        .against(bare(samples, key), ratio)
+        .syncs("both each batch")
+}
+
+fn plain(samples: &Samples, what: &str, key: &str) -> Row {
+    let plain = "webhook.plain";
+    let text = |key: &str| {
+        let cpu = of(samples.median(key, "/cpu_us_per_accepted"));
+        format!("{}, {cpu} us of processor each", rate_of(samples.median(key, "/accepted_per_s"), "accepted"))
+    };
+    Row::known(format!("webhook: {what}, beside a server that only answers 202; the runs are in ours"), text(key))
+        .against(format!("plain hyper: {}", text(plain)), samples.ratio((key, "/accepted_per_s"), (plain, "/accepted_per_s")))
+        .syncs("ours each batch, the other none")
 }
 
 pub fn recover(samples: &Samples) -> Vec<Row> {
@@ -234,7 +247,7 @@ mod tests {
     #[test]
     fn without_the_peer_its_rows_say_why_and_the_others_stand() {
         let mut samples = Samples::default();
-        samples.add("runs.1", json!({"runs_per_s": 1_000.0, "syncs_per_s": 6_000.0, "syncs_per_run": 4.0}));
+        samples.add("runs.1", json!({"runs_of_syncs": 0.1675, "syncs_per_s": 6_000.0, "syncs_per_run": 4.0}));
         samples.skip("runs.peer", "no Python");
         let rows = runs(&samples);
         assert!(rows[0].against.contains("no Python"), "{rows:?}");

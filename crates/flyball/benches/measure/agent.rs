@@ -12,7 +12,7 @@ use flyball::core_agent::{
 use flyball::journal::{Intent, Replay};
 use flyball::manifest::ProcessConfig;
 use flyball::runtime::{Blueprint, Built, Past};
-use flyball::triggers::{EmitTools, EventBus, MessageBroker, Trigger, WebhookConfig, WebhookTrigger};
+use flyball::triggers::{EmitTools, EventBus, MessageBroker, Trigger, WebhookConfig, WebhookListeners, WebhookTrigger};
 use serde_json::json;
 
 /// Builds the parts that a manifest with a local tool would give: the same layers in the same order, the
@@ -22,8 +22,8 @@ pub struct Instant {
     pub calls: u32,
     /// Whether runs are given the conversation so far.
     pub history: bool,
-    /// A webhook that wakes it.
-    pub webhook: Option<WebhookConfig>,
+    /// A webhook that wakes it, on a port that others may share.
+    pub webhook: Option<(WebhookConfig, WebhookListeners)>,
     /// What the agent's own tools reach.
     pub bus: Arc<dyn EventBus>,
     /// What the agent's own tools reach.
@@ -52,8 +52,9 @@ impl Blueprint for Instant {
         let model = Arc::new(InstantModel { calls: self.calls });
         let agent = stack.agent(INSTRUCTIONS, self.calls + 1, model, Arc::new(declared));
         let mut triggers: Vec<Box<dyn Trigger>> = Vec::new();
-        if let Some(webhook) = &self.webhook {
-            let trigger = WebhookTrigger::new(webhook.clone(), clock).map_err(|error| error.to_string())?;
+        if let Some((webhook, listeners)) = &self.webhook {
+            let owner = webhook.webhook_path.clone();
+            let trigger = WebhookTrigger::sharing(webhook.clone(), clock, listeners, owner).map_err(|error| error.to_string())?;
             triggers.push(Box::new(trigger));
         }
         Ok(Built { agent, context, layers: stack.layers().to_vec(), triggers, on_stop: None })

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::http::{Connection, post};
+use crate::load::webhook_path;
 use crate::stats::{percentile_ms, rate};
 
 #[derive(clap::Args)]
@@ -19,13 +20,13 @@ pub struct Options {
     /// Connections at once
     #[arg(long)]
     connections: usize,
+    /// Processes that they are spread over
+    #[arg(long)]
+    processes: usize,
     /// For so many milliseconds
     #[arg(long)]
     milliseconds: u64,
 }
-
-/// Where all servers here listen.
-pub const PATH: &str = "/hook";
 
 const BODY: &str =
     r#"{"pipeline": "p-17", "status": "failed", "run_id": "2f6d7f0e-6b4e-4b0a-9a3f-0d6a54f0f0aa", "attempt": 3, "note": "late"}"#;
@@ -46,11 +47,13 @@ pub fn run(options: &Options) -> Result<Value> {
 
 async fn load(options: &Options) -> Result<Value> {
     let connections = try_join_all((0..options.connections).map(|_| Connection::open(options.address))).await?;
-    let request = post(options.address, PATH, BODY);
+    let request = |index: usize| post(options.address, &webhook_path(index % options.processes.max(1)), BODY);
     let start = Instant::now();
     let end = start + Duration::from_millis(options.milliseconds);
     let mut all = Tally::default();
-    for tally in try_join_all(connections.into_iter().map(|connection| one(connection, &request, end))).await? {
+    for tally in
+        try_join_all(connections.into_iter().enumerate().map(|(index, connection)| one(connection, request(index), end))).await?
+    {
         all.accepted += tally.accepted;
         all.refused += tally.refused;
         all.other += tally.other;
@@ -70,11 +73,11 @@ async fn load(options: &Options) -> Result<Value> {
 }
 
 /// The times are those of the accepted.
-async fn one(mut connection: Connection, request: &[u8], end: Instant) -> Result<Tally> {
+async fn one(mut connection: Connection, request: Vec<u8>, end: Instant) -> Result<Tally> {
     let mut tally = Tally::default();
     while Instant::now() < end {
         let start = Instant::now();
-        match connection.ask(request).await.context("asking")? {
+        match connection.ask(&request).await.context("asking")? {
             202 => {
                 tally.accepted += 1;
                 tally.times.push(start.elapsed());

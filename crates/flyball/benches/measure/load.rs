@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use flyball::core_agent::{Clock, SystemClock, TriggerEvent};
 use flyball::journal::{Log, Recovery};
 use flyball::runtime::{AgentProcess, AgentRuntime, ProcessSpec, RuntimeParts};
-use flyball::triggers::WebhookConfig;
+use flyball::triggers::{WebhookConfig, WebhookListeners};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -24,11 +24,19 @@ pub struct Bench {
 }
 
 /// What its agents are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Agents {
+    /// Tool calls of a run.
     pub calls: u32,
+    /// Whether runs are given the conversation so far.
     pub history: bool,
-    pub webhook: Option<WebhookConfig>,
+    /// The port of their webhooks, if they have any; each has a path of its own.
+    pub webhooks: Option<u16>,
+}
+
+/// Where the webhook of the process number `index` is.
+pub fn webhook_path(index: usize) -> String {
+    format!("/hook/{index}")
 }
 
 impl Bench {
@@ -48,13 +56,16 @@ impl Bench {
     }
 
     /// Starts so many processes of one kind.
-    pub async fn start(&self, count: usize, agents: &Agents) -> Result<Vec<AgentProcess>> {
+    pub async fn start(&self, count: usize, agents: Agents) -> Result<Vec<AgentProcess>> {
         let mut processes = Vec::new();
+        let listeners = WebhookListeners::default();
         for index in 0..count {
+            let webhook =
+                |port| WebhookConfig { webhook_path: webhook_path(index), webhook_port: port, ..WebhookConfig::default() };
             let blueprint = agent::Instant {
                 calls: agents.calls,
                 history: agents.history,
-                webhook: agents.webhook.clone(),
+                webhook: agents.webhooks.map(|port| (webhook(port), listeners.clone())),
                 bus: Arc::clone(self.runtime.event_bus()),
                 broker: Arc::clone(self.runtime.broker()),
             };

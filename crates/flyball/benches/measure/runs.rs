@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use flyball::runtime::AgentProcess;
 use serde_json::{Value, json};
 
 use crate::disk::Disk;
-use crate::load::{self, Agents, Bench};
+use crate::load::{self, Agents, Bench, Load};
 use crate::stats::{median, percentile_ms, rate};
 use crate::{Setting, system, tokio_runtime};
 
@@ -32,44 +33,47 @@ pub struct Options {
 /// Before anything is counted: a conversation fills, a segment is made.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// The load and the bare disk take turns, so that both meet the same disk.
+const SLICES: u32 = 4;
+
+/// What the load came to in all slices, and beside the bare disk in each.
+#[derive(Default)]
+struct Sum {
+    took: Duration,
+    load: Load,
+    cpu: Option<Duration>,
+    runs_per_s: Vec<f64>,
+    syncs_per_s: Vec<f64>,
+    batches_of_syncs: Vec<f64>,
+    runs_of_syncs: Vec<f64>,
+}
+
 pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
     let Options { processes, window, calls, without_history, without_disk } = *options;
     eprintln!("runs: {processes} process(es), window {window}, {calls} call(s), history {}", !without_history);
     let folder = setting.folder()?;
     let mut disk = Disk::new(folder.path())?;
-    let before = disk.syncs_per_s(setting.time / 4)?;
-    let agents = Agents { calls, history: !without_history, webhook: None };
     let runtime = tokio_runtime()?;
-    let mut measured = runtime.block_on(async {
+    runtime.block_on(async {
         let bench = if without_disk { Bench::without_disk()? } else { Bench::new(&folder.path().join("journal"))? };
-        measured(&bench, options, &agents, setting).await
-    })?;
-    let after = disk.syncs_per_s(setting.time / 4)?;
-    measured["syncs_per_s"] = json!(median(&[before, after]));
-    Ok(measured)
+        measured(&bench, options, &mut disk, setting).await
+    })
 }
 
-async fn measured(bench: &Bench, options: &Options, agents: &Agents, setting: &Setting) -> Result<Value> {
+async fn measured(bench: &Bench, options: &Options, disk: &mut Disk, setting: &Setting) -> Result<Value> {
+    let agents = Agents { calls: options.calls, history: !options.without_history, webhooks: None };
     let processes = bench.start(options.processes, agents).await?;
-    let load = |time: Duration| {
-        let (processes, end) = (&processes, Instant::now() + time);
-        async move {
-            match processes.as_slice() {
-                [only] if options.window > 1 => load::in_a_window(only, options.window, end).await,
-                all => load::one_by_one(all, end).await,
-            }
-        }
-    };
-    load(WARM_UP.min(setting.time)).await?;
-    let (figures, records, cpu) = (bench.count.figures(), bench.records().await?, system::cpu_time());
-    let start = Instant::now();
-    let mut done = load(setting.time).await?;
-    let took = start.elapsed();
-    let cpu = system::cpu_time().zip(cpu).map(|(now, before)| now.saturating_sub(before));
+    load(&processes, options.window, WARM_UP.min(setting.time)).await?;
+    let (figures, records) = (bench.count.figures(), bench.records().await?);
+    let mut sum = Sum::default();
+    for _ in 0..SLICES {
+        let syncs_per_s = tokio::task::block_in_place(|| disk.syncs_per_s(setting.time / (2 * SLICES)))?;
+        slice(bench, &processes, options.window, setting.time / SLICES, syncs_per_s, &mut sum).await?;
+    }
     let records = bench.records().await? - records;
     let figures = bench.count.figures().since(figures);
     bench.runtime.shutdown().await;
-    let per_run = |count: u64| count as f64 / done.runs.max(1) as f64;
+    let per_run = |count: u64| count as f64 / sum.load.runs.max(1) as f64;
     Ok(json!({
         "bench": "runs",
         "processes": options.processes,
@@ -77,15 +81,50 @@ async fn measured(bench: &Bench, options: &Options, agents: &Agents, setting: &S
         "calls": options.calls,
         "history": agents.history,
         "disk": !options.without_disk,
-        "runs_per_s": rate(done.runs, took),
-        "p50_ms": percentile_ms(&mut done.times, 0.5),
-        "p99_ms": percentile_ms(&mut done.times, 0.99),
+        "runs_per_s": median(&sum.runs_per_s),
+        "p50_ms": percentile_ms(&mut sum.load.times, 0.5),
+        "p99_ms": percentile_ms(&mut sum.load.times, 0.99),
         "syncs_per_run": per_run(figures.batches),
         "records_per_run": per_run(records),
         "bytes_per_run": per_run(figures.bytes),
         "segments": figures.segments,
-        "batches_per_s": rate(figures.batches, took),
-        "cpu_us_per_run": cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / done.runs.max(1) as f64),
+        "batches_per_s": rate(figures.batches, sum.took),
+        "cpu_us_per_run": sum.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / sum.load.runs.max(1) as f64),
         "max_rss_mb": system::max_resident_mb(),
+        "syncs_per_s": median(&sum.syncs_per_s),
+        "batches_of_syncs": median(&sum.batches_of_syncs),
+        "runs_of_syncs": median(&sum.runs_of_syncs),
     }))
+}
+
+async fn slice(
+    bench: &Bench,
+    processes: &[AgentProcess],
+    window: usize,
+    time: Duration,
+    syncs_per_s: f64,
+    sum: &mut Sum,
+) -> Result<()> {
+    let (figures, cpu, start) = (bench.count.figures(), system::cpu_time(), Instant::now());
+    let done = load(processes, window, time).await?;
+    let took = start.elapsed();
+    let batches = bench.count.figures().since(figures).batches;
+    let cpu = system::cpu_time().zip(cpu).map(|(now, before)| now.saturating_sub(before));
+    sum.cpu = cpu.map(|cpu| sum.cpu.unwrap_or_default() + cpu);
+    sum.took += took;
+    sum.syncs_per_s.push(syncs_per_s);
+    sum.runs_per_s.push(rate(done.runs, took));
+    sum.batches_of_syncs.push(rate(batches, took) / syncs_per_s);
+    sum.runs_of_syncs.push(rate(done.runs, took) / syncs_per_s);
+    sum.load.runs += done.runs;
+    sum.load.times.extend(done.times);
+    Ok(())
+}
+
+async fn load(processes: &[AgentProcess], window: usize, time: Duration) -> Result<Load> {
+    let end = Instant::now() + time;
+    match processes {
+        [only] if window > 1 => load::in_a_window(only, window, end).await,
+        all => load::one_by_one(all, end).await,
+    }
 }

@@ -8,7 +8,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use flyball::triggers::WebhookConfig;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
@@ -19,7 +18,6 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::client::PATH;
 use crate::disk::Disk;
 use crate::load::{Agents, Bench};
 use crate::stats::median;
@@ -30,6 +28,9 @@ pub struct Options {
     /// Connections at once
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// Processes that they are spread over, each with a path of its own on one port
+    #[arg(long, default_value_t = 1)]
+    processes: usize,
     /// Tool calls of each run that a webhook causes
     #[arg(long, default_value_t = 0)]
     calls: u32,
@@ -43,7 +44,7 @@ pub struct PlainOptions {
 }
 
 pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
-    eprintln!("webhook: {} connections", options.connections);
+    eprintln!("webhook: {} connections, {} process(es)", options.connections, options.processes);
     let folder = setting.folder()?;
     let mut disk = Disk::new(folder.path())?;
     let before = disk.syncs_per_s(setting.time / 4)?;
@@ -56,15 +57,13 @@ pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
 
 async fn taken(options: &Options, journal: &Path, setting: &Setting) -> Result<Value> {
     let port = free_port()?;
-    let webhook = WebhookConfig { webhook_path: PATH.into(), webhook_port: port, ..WebhookConfig::default() };
     let bench = Bench::new(journal)?;
-    let agents = Agents { calls: options.calls, history: true, webhook: Some(webhook) };
-    let processes = bench.start(1, &agents).await?;
-    let process = processes.first().context("one was asked for")?;
+    let agents = Agents { calls: options.calls, history: true, webhooks: Some(port) };
+    let processes = bench.start(options.processes, agents).await?;
     let (figures, records, cpu) = (bench.count.figures(), bench.records().await?, system::cpu_time());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut measured = client(address, options.connections, setting).await?;
-    let runs = process.status().invocation_count;
+    let mut measured = client(address, options.connections, options.processes, setting).await?;
+    let runs: u64 = processes.iter().map(|process| process.status().invocation_count).sum();
     let cpu = system::cpu_time().zip(cpu).map(|(now, before)| now.saturating_sub(before));
     let records = bench.records().await? - records;
     let figures = bench.count.figures().since(figures);
@@ -73,6 +72,7 @@ async fn taken(options: &Options, journal: &Path, setting: &Setting) -> Result<V
     let seconds = measured["seconds"].as_f64().unwrap_or(0.0).max(f64::EPSILON);
     measured["bench"] = json!("webhook");
     measured["connections"] = json!(options.connections);
+    measured["processes"] = json!(options.processes);
     measured["runs_per_s"] = json!(runs as f64 / seconds);
     measured["batches_per_s"] = json!(figures.batches as f64 / seconds);
     measured["syncs_per_accepted"] = json!(figures.batches as f64 / accepted);
@@ -90,7 +90,7 @@ pub fn measure_plain(options: &PlainOptions, setting: &Setting) -> Result<Value>
         let address = listener.local_addr()?;
         let server = tokio::spawn(serve(listener));
         let cpu = system::cpu_time();
-        let mut measured = client(address, options.connections, setting).await?;
+        let mut measured = client(address, options.connections, 1, setting).await?;
         let cpu = system::cpu_time().zip(cpu).map(|(now, before)| now.saturating_sub(before));
         server.abort();
         let accepted = measured["accepted"].as_f64().unwrap_or(0.0).max(1.0);
@@ -121,11 +121,12 @@ async fn serve(listener: TcpListener) {
 }
 
 /// Loads `address` from another process; what that says of it.
-async fn client(address: SocketAddr, connections: usize, setting: &Setting) -> Result<Value> {
+async fn client(address: SocketAddr, connections: usize, processes: usize, setting: &Setting) -> Result<Value> {
     let words = [
         "client".to_owned(),
         format!("--address={address}"),
         format!("--connections={connections}"),
+        format!("--processes={processes}"),
         format!("--milliseconds={}", setting.time.as_millis()),
     ];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
