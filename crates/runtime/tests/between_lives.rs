@@ -10,12 +10,8 @@ use async_trait::async_trait;
 use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{Agent, Clock, Error, Invocation, ManualClock, Outcome};
 use flyball_journal::{Entry, Log, MemoryStorage, ProcessFold};
-use flyball_runtime::{
-    AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, ProcessStatus, RestartPolicy, RuntimeParts,
-};
-use flyball_triggers::{
-    BusEvent, CronConfig, CronTrigger, EventBus, EventConfig, EventTrigger, InProcessBus, Overlap, Trigger,
-};
+use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, ProcessStatus, RestartPolicy, RuntimeParts};
+use flyball_triggers::{BusEvent, CronConfig, CronTrigger, EventBus, EventConfig, EventTrigger, InProcessBus, Overlap, Trigger};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 

@@ -71,9 +71,10 @@ impl Model for Customer {
 
 #[async_trait]
 impl Toolbox for Till {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         let (name, description) = ("pay".to_owned(), String::new());
-        Ok(vec![ToolSpec { name, description, parameters: json!({"type": "object"}), effect: None, reconcile: None }])
+        let parameters = json!({"type": "object"});
+        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect: None, reconcile: None })])
     }
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {

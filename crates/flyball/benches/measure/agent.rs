@@ -44,7 +44,7 @@ impl Blueprint for Instant {
         let emit = EmitTools::new(Some(Arc::clone(&self.bus)), Some(Arc::clone(&self.broker)));
         let own = context.toolbox().into_iter().chain([Arc::new(emit) as Arc<dyn Toolbox>]);
         let own = own.map(|toolbox| ("flyball".to_owned(), None, toolbox));
-        let echo = ("echo".to_owned(), None, Arc::new(Echo) as Arc<dyn Toolbox>);
+        let echo = ("echo".to_owned(), None, Arc::new(Echo::new()) as Arc<dyn Toolbox>);
         let declared = Declared::new(join([echo].into_iter().chain(own).collect()), &ProcessConfig::default());
         let mut stack = Stack::new();
         stack.push(Intent::new(Arc::clone(&past.journal)));
@@ -80,18 +80,27 @@ impl Model for InstantModel {
 }
 
 /// Says what it is told. What it does to the world nobody has declared, so its intents are synced.
-struct Echo;
+struct Echo {
+    spec: Arc<ToolSpec>,
+}
 
-#[async_trait]
-impl Toolbox for Echo {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
-        Ok(vec![ToolSpec {
+impl Echo {
+    fn new() -> Self {
+        let spec = ToolSpec {
             name: TOOL.into(),
             description: "Return the text.".into(),
             parameters: json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}),
             effect: None,
             reconcile: None,
-        }])
+        };
+        Self { spec: Arc::new(spec) }
+    }
+}
+
+#[async_trait]
+impl Toolbox for Echo {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        Ok(vec![Arc::clone(&self.spec)])
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {

@@ -1,15 +1,13 @@
 //! What becomes of an event whose run fails, or that has to wait; and that none is lost count of.
 
-
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Act, Bench, SEGMENT};
 use flyball_core_agent::Clock;
 use flyball_journal::{Entry, EventCounts, Fault};
 use flyball_runtime::{AgentRuntime, Control, ControlError, Delivery, ProcessSpec, ProcessStatus};
 use flyball_triggers::Refusal;
-use crate::support::{Act, Bench, SEGMENT};
 
 fn spec(delivery: Delivery) -> ProcessSpec {
     let mut spec = ProcessSpec::new("p");
@@ -43,7 +41,8 @@ async fn a_failed_run_is_tried_again_after_its_wait_and_counts_as_one() {
         let bench = &bench;
         let runtime = &runtime;
         async move {
-            let so_often = |entries: &[Entry]| entries.iter().filter(|entry| matches!(entry, Entry::Error { .. })).count() == count;
+            let so_often =
+                |entries: &[Entry]| entries.iter().filter(|entry| matches!(entry, Entry::Error { .. })).count() == count;
             bench.until_async(|| async { so_often(&bench.entries(runtime)) }).await;
         }
     };
