@@ -52,6 +52,8 @@ pub fn runs(samples: &Samples) -> Vec<Row> {
     vec![
         against_python(samples, "64 processes, with history", "runs.64", "runs.peer"),
         against_python(samples, "64 processes, without history", "runs.64.brief", "runs.peer.brief"),
+        processor(samples, "with history", "runs.64", "runs.peer"),
+        processor(samples, "without history", "runs.64.brief", "runs.peer.brief"),
         of_the_disk(samples, "64 processes: batches, of what the disk syncs", "runs.64"),
         syncs_of_a_run(samples),
         alone(samples),
@@ -66,14 +68,21 @@ fn against_python(samples: &Samples, what: &str, ours: &str, theirs: &str) -> Ro
 }
 
 fn without_target(samples: &Samples, what: &str, ours: &str, theirs: &str, syncs: &'static str) -> Row {
-    let figure = |at| samples.median(ours, at);
-    let text = format!("{}, {} us of processor each", rate_of(figure("/runs_per_s"), "runs"), of(figure("/cpu_us_per_run")));
-    let cpu = || of(samples.median(theirs, "/cpu_us_per_inv"));
-    let python = || format!("Python: {}, {} us", rate_of(samples.median(theirs, "/inv_per_s"), "runs"), cpu());
+    let text = rate_of(samples.median(ours, "/runs_per_s"), "runs");
+    let python = || format!("Python: {}", rate_of(samples.median(theirs, "/inv_per_s"), "runs"));
     let ratio = samples.ratio((ours, "/runs_per_s"), (theirs, "/inv_per_s"));
     Row::known(format!("event to finished run: {what}"), text)
         .against_or_skipped(samples.missing(theirs), python, ratio)
         .syncs(syncs)
+}
+
+/// What a run costs the processor; neither the disk nor whoever else uses the machine has much of a say in it.
+fn processor(samples: &Samples, what: &str, ours: &str, theirs: &str) -> Row {
+    let us = |key, at| format!("{} us", of(samples.median(key, at)));
+    let ratio = samples.ratio((theirs, "/cpu_us_per_inv"), (ours, "/cpu_us_per_run"));
+    Row::known(format!("event to finished run: processor time, {what}"), us(ours, "/cpu_us_per_run"))
+        .against_or_skipped(samples.missing(theirs), || format!("Python: {}", us(theirs, "/cpu_us_per_inv")), ratio)
+        .syncs(NOT_PEER)
 }
 
 fn of_the_disk(samples: &Samples, what: &str, key: &str) -> Row {
