@@ -11,12 +11,14 @@ use super::table;
 pub fn render(machine: &Machine, rows: &[Row], rounds: u32) -> String {
     let mut page = format!(
         "# Performance\n\n\
-         Written by `cargo xtask bench` on {}, on a machine with {}. Change nothing here; run it again.\n\n\
+         Written by `cargo xtask bench` on {}, on a machine with\n\
+         {}. Change nothing here; run it again.\n\n\
          Everything was measured in turn, {rounds} times over, and a ratio is the median of those of each round. The figures\n\
          beside it are medians too, and mean nothing on another machine or at another hour: the same disk syncs some hundred\n\
          times a second at one time and some thousand at another. Everything of ours is durable before it counts. *Python* is\n\
-         {PACKAGE} {VERSION}, measured on the same machine in the same minutes; it syncs no line of its journal. A ratio to it\n\
-         does not count where the bare disk syncs less than 5,000 times a second, for then the disk alone decides.\n\n\
+         {PACKAGE} {VERSION}, measured on the same machine in the same minutes; it syncs no line of its journal. Where the bare\n\
+         disk syncs less than 5,000 times a second, a ratio to it does not count, for then the disk alone decides; and a target\n\
+         against the bare disk does not count as met, for then anything comes near to it.\n\n\
          | what | ours | against | ratio | target | | synced |\n|---|---|---|---|---|---|---|\n",
         machine.date,
         machine.describe(),
@@ -32,22 +34,25 @@ pub fn render(machine: &Machine, rows: &[Row], rounds: u32) -> String {
     page
 }
 
-const METHOD: &str = "\
-## How it is measured
+const METHOD: &str = r"## How it is measured
 
-- **append**: one task appends a group, waits until it is durable, and appends the next. The bare loop, in the same\n\
-  process and a moment later, writes the very same numbers of bytes to an allocated file and syncs after each.\n\
-- **256 at once**: as many tasks, each with a journal of its own and one record on its way. The bare loop writes and\n\
-  syncs the batches that the writer made of them.\n\
-- **event to finished run**: processes with an agent in its layers, a model that answers at once, and a local tool whose\n\
-  effect nobody declared, so that event, intent, result and end are each waited for. Each process has one event on its\n\
-  way, and is given the next when the run of the last has ended. The Python system has 64 on their way in one process.\n\
-- **webhook**: 64 connections that stay open, from a process of its own, each asking as soon as it was answered. The\n\
-  agent runs meanwhile; what does not fit its inbox is refused with 503 on both sides, and only what is accepted counts.\n\
-- **recovery**: a log of runs of six records each is written, and a new process opens it and folds it to a state. With\n\
-  checkpoints, they are written as often as a running process writes them.\n\
-- **journal of one run**: bytes that were written, counted at the storage.\n\n\
-`cargo bench -p flyball-journal` and `-p flyball-runtime` measure what the log and the runtime cost the processor alone.\n";
+- **append**: one task appends a group, waits until it is durable, and appends the next. The bare loop, in the same
+  process and a moment later, writes the very same numbers of bytes to an allocated file and syncs after each. They
+  take turns twenty times.
+- **256 at once**: as many tasks, each with a journal of its own and one record on its way. The bare loop writes and
+  syncs the batches that the writer made of them.
+- **event to finished run**: processes with an agent in its layers, a model that answers at once, and a local tool whose
+  effect nobody declared, so that event, intent, result and end are each waited for. Each process has one event on its
+  way, and is given the next when the run of the last has ended. The Python system has 64 on their way in one process.
+- **webhook**: 64 connections that stay open, from a process of its own, each asking as soon as it was answered. The
+  agent runs meanwhile; what does not fit its inbox is refused with 503 on both sides, and only what is accepted counts.
+  Both sides begin with an empty inbox, and take some thousand events before anything has to wait.
+- **recovery**: a log of runs of six records each is written, and a new process opens it and folds it to a state. With
+  checkpoints, they are written as often as a running process writes them.
+- **journal of one run**: bytes that were written, counted at the storage.
+
+`cargo bench -p flyball-journal` and `-p flyball-runtime` measure what the log and the runtime cost the processor alone.
+";
 
 /// A cell and its right border; text stays in it, and an empty one is one space wide.
 fn cell(text: impl AsRef<str>) -> String {

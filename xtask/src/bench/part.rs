@@ -75,17 +75,9 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "append",
         rows: rows::append,
-        parts: &[
-            // The program itself takes turns with the bare loop, for a round takes less than a second.
-            ours("append", |scale| words(&format!("append --seconds {}", scale.seconds / 5.0))),
-            peer("append.peer", "c_journal.py", |_| words("append -n 20000")),
-        ],
+        parts: &[ours("append", |_| words("append")), peer("append.peer", "c_journal.py", |_| words("append -n 20000"))],
     },
-    Group {
-        name: "appenders",
-        rows: rows::appenders,
-        parts: &[ours("appenders", |scale| words(&format!("appenders --seconds {}", scale.seconds / 5.0)))],
-    },
+    Group { name: "appenders", rows: rows::appenders, parts: &[ours("appenders", |_| words("appenders"))] },
     Group {
         name: "runs",
         rows: rows::runs,

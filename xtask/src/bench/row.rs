@@ -87,6 +87,14 @@ impl Row {
         self
     }
 
+    /// Takes a target that was met back where `why` tells that anything would have met it. A miss stays one.
+    pub fn unless_flattered(mut self, why: Option<String>) -> Self {
+        if let (Some(why), Verdict::Met) = (why, &self.verdict) {
+            self.verdict = Verdict::DoesNotCount(why);
+        }
+        self
+    }
+
     /// What each side syncs.
     pub fn syncs(mut self, syncs: &'static str) -> Self {
         self.syncs = syncs;
@@ -127,7 +135,8 @@ pub fn ratio_text(ratio: f64) -> String {
     match ratio {
         ratio if ratio >= 100.0 => format!("{ratio:.0}"),
         ratio if ratio >= 10.0 => format!("{ratio:.1}").trim_end_matches(".0").to_owned(),
-        ratio => format!("{ratio:.2}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+        ratio if ratio >= 0.1 || ratio == 0.0 => format!("{ratio:.2}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+        ratio => format!("{ratio:.4}").trim_end_matches('0').trim_end_matches('.').to_owned(),
     }
 }
 
@@ -175,6 +184,19 @@ mod tests {
         assert_eq!((row.against.as_str(), &row.verdict), ("skipped: why", &Verdict::Skipped("why".into())));
         let row = row.unless(Some("slow".into()));
         assert_eq!(row.verdict, Verdict::Skipped("why".into()));
+    }
+
+    #[test]
+    fn ratios_keep_the_digits_that_say_something() {
+        assert_eq!([139.4, 24.0, 1.5, 0.96, 0.0034, 0.0].map(ratio_text), ["139", "24", "1.5", "0.96", "0.0034", "0"]);
+    }
+
+    #[test]
+    fn what_a_slow_disk_flatters_is_not_met_and_what_misses_even_then_is_missed() {
+        let row = |ratio| Row::known("a", "1".into()).against("2".into(), Some(ratio)).should(Target::AtLeast(0.8));
+        assert_eq!(row(1.0).unless_flattered(Some("slow".into())).verdict, Verdict::DoesNotCount("slow".into()));
+        assert_eq!(row(0.5).unless_flattered(Some("slow".into())).verdict, Verdict::Missed);
+        assert_eq!(row(1.0).unless_flattered(None).verdict, Verdict::Met);
     }
 
     #[test]
