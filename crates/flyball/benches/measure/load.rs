@@ -10,7 +10,7 @@ use flyball::journal::{Log, Recovery};
 use flyball::runtime::{AgentProcess, AgentRuntime, ProcessSpec, RuntimeParts};
 use flyball::triggers::{WebhookConfig, WebhookListeners};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::agent;
 use crate::counted::{self, Count};
@@ -119,32 +119,30 @@ async fn drive(process: AgentProcess, end: Instant) -> Result<Vec<Duration>> {
     Ok(times)
 }
 
-/// Gives one process events until `end`, so that `window` are always on their way. No times are taken.
-pub async fn in_a_window(process: &AgentProcess, window: usize, end: Instant) -> Result<Load> {
-    let room = Arc::new(Semaphore::new(window));
-    let first = process.status().invocation_count;
-    let watcher = tokio::spawn(free(process.clone(), Arc::clone(&room), end));
-    let mut given = 0;
-    while Instant::now() < end {
-        room.acquire().await.context("nobody closes it")?.forget();
-        let process = process.clone();
-        tokio::spawn(async move { process.inject(event(given)).await });
-        given += 1;
-    }
-    let last = watcher.await??;
-    Ok(Load { runs: last - first, times: Vec::new() })
-}
-
-/// Makes room for an event for each run that ended; the count of runs at the end.
-async fn free(process: AgentProcess, room: Arc<Semaphore>, end: Instant) -> Result<u64> {
+/// Gives one process events until `end`, so that `window` are always on their way, and waits for the last
+/// of them. No times are taken.
+pub async fn in_a_window(process: &AgentProcess, window: u64, end: Instant) -> Result<Load> {
     let mut status = process.watch();
-    let mut known = process.status().invocation_count;
-    while Instant::now() < end {
-        let now = status.wait_for_runs(known + 1).await.context("the process is gone")?;
-        room.add_permits(usize::try_from(now - known)?);
-        known = now;
+    let first = process.status().invocation_count;
+    let mut offers = JoinSet::new();
+    let (mut given, mut ended) = (0, 0);
+    loop {
+        while Instant::now() < end && given - ended < window {
+            let (process, number) = (process.clone(), given);
+            offers.spawn(async move { process.inject(event(number)).await });
+            given += 1;
+        }
+        if ended == given {
+            return Ok(Load { runs: ended, times: Vec::new() });
+        }
+        tokio::select! {
+            // An event that is refused never ends in a run, and would be waited for in vain.
+            Some(offered) = offers.join_next() => drop(offered?.map_err(|error| anyhow!("{error}"))?),
+            runs = status.wait_for_runs(first + ended + 1) => {
+                ended = runs.context("the process is gone")? - first;
+            }
+        }
     }
-    Ok(known)
 }
 
 fn event(number: u64) -> TriggerEvent {

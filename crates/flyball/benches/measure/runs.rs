@@ -18,7 +18,7 @@ pub struct Options {
     processes: usize,
     /// Events that are on their way at once; with more than one process each has one
     #[arg(long, default_value_t = 1)]
-    window: usize,
+    window: u64,
     /// Tool calls of a run
     #[arg(long, default_value_t = 1)]
     calls: u32,
@@ -100,7 +100,7 @@ async fn measured(bench: &Bench, options: &Options, disk: &mut Disk, setting: &S
 async fn slice(
     bench: &Bench,
     processes: &[AgentProcess],
-    window: usize,
+    window: u64,
     time: Duration,
     syncs_per_s: f64,
     sum: &mut Sum,
@@ -121,7 +121,7 @@ async fn slice(
     Ok(())
 }
 
-async fn load(processes: &[AgentProcess], window: usize, time: Duration) -> Result<Load> {
+async fn load(processes: &[AgentProcess], window: u64, time: Duration) -> Result<Load> {
     let end = Instant::now() + time;
     match processes {
         [only] if window > 1 => load::in_a_window(only, window, end).await,
