@@ -145,8 +145,38 @@ impl Tally {
         });
     }
 
+    /// As [`each`](Self::each), where one item is many trials: `work` is given what judges one of them.
+    pub fn each_of_many<T: Sync + Display>(
+        &self,
+        threads: usize,
+        items: &[T],
+        work: impl Fn(&T, &dyn Fn(String, &dyn Fn() -> Result<(), String>)) + Sync,
+    ) {
+        let next = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(items.len()) {
+                scope.spawn(|| {
+                    loop {
+                        let index = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
+                        let Some(item) = items.get(index) else { return };
+                        if self.is_hopeless() {
+                            return;
+                        }
+                        work(item, &|name, judge| self.trial(name, judge));
+                    }
+                });
+            }
+        });
+    }
+
     /// As [`each`](Self::each), where every item is `size` trials that are judged together.
-    pub fn batches<T: Sync + Display>(&self, threads: usize, items: &[T], size: u64, work: impl Fn(&T) -> Result<(), String> + Sync) {
+    pub fn batches<T: Sync + Display>(
+        &self,
+        threads: usize,
+        items: &[T],
+        size: u64,
+        work: impl Fn(&T) -> Result<(), String> + Sync,
+    ) {
         self.trials.fetch_add((size - 1) * items.len() as u64, Ordering::Relaxed);
         let before = self.trials.load(Ordering::Relaxed);
         self.each(threads, items, work);

@@ -28,7 +28,9 @@ impl Seen {
     pub fn note(&self, tally: &Tally) {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (taken, calls, settled) = (get(&self.taken), get(&self.calls), get(&self.settled));
-        tally.note(format!("{taken} events were promised, {calls} calls arrived, {settled} calls in doubt were settled by an operator"));
+        tally.note(format!(
+            "{taken} events were promised, {calls} calls arrived, {settled} calls in doubt were settled by an operator"
+        ));
     }
 }
 
@@ -77,6 +79,10 @@ fn killed_again_and_again(node: &Node, random: &mut Random, kills: u64, seen: &S
 
 /// The next life is let be; then an operator settles what is in doubt, and one more life finishes it.
 pub fn rest_and_judge(node: &Node, senders: &mut [Sender], seen: &Seen) -> Result<(), String> {
+    judged_before_and_after_a_word(node, senders, seen).inspect_err(|_| node.keep())
+}
+
+fn judged_before_and_after_a_word(node: &Node, senders: &mut [Sender], seen: &Seen) -> Result<(), String> {
     for settled in [false, true] {
         if settled {
             // A run that goes on may come upon a second call in doubt.

@@ -65,7 +65,10 @@ pub fn failing_calls(plan: &Plan, tally: &Tally) {
         ("pwrite64", "error=ENOSPC", ""),
     ];
     for (call, what, ever) in kinds {
-        tally.part(format!("{call} of the real program: {what} at the n-th{}", if ever.is_empty() { "" } else { " and all after it" }));
+        tally.part(format!(
+            "{call} of the real program: {what} at the n-th{}",
+            if ever.is_empty() { "" } else { " and all after it" }
+        ));
         let count = counts.get(call).copied().unwrap_or(0);
         let blows = (1..=count).map(|n| Blow { call, what, when: format!("{n}{ever}") });
         tally.each(AT_A_TIME, &plan.sample(blows.collect(), 3), |blow| {
@@ -174,7 +177,8 @@ fn intents_come_first(outside: &Outside) -> Result<(), String> {
         let written = before.iter().rposition(|line| line.contains("pwrite64") && line.replace('\\', "").contains(&intent));
         let Some(written) = written else { return Err(format!("{tool} {key} left before its intent was written (P5)")) };
         let thread = lines[written].split_whitespace().next().unwrap_or_default();
-        let synced = before[written..].iter().any(|line| line.starts_with(thread) && line.contains("fdatasync") && line.ends_with("= 0"));
+        let synced =
+            before[written..].iter().any(|line| line.starts_with(thread) && line.contains("fdatasync") && line.ends_with("= 0"));
         if !synced {
             return Err(format!("{tool} {key} left before its intent was synced (P5)"));
         }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball::context::{Context, ContextConfig};
-use flyball::core_agent::{Clock, Stack, TriggerEvent};
+use flyball::core_agent::{Clock, Model, Stack, Toolbox, TriggerEvent};
 use flyball::governance::{Budget, BudgetConfig, Health, HealthConfig, NoNotify};
 use flyball::journal::{Error, Intent, Log, MemoryStorage, Recovery, Replay};
 use flyball::runtime::{AgentRuntime, Blueprint, Built, Control, ControlError, Past, ProcessSpec, ProcessStatus, RuntimeParts};
-use flyball::triggers::Receipt;
+use flyball::triggers::{Receipt, Trigger};
 use serde_json::{Value, json};
 
 use super::outside::{Asked, Tools};
@@ -58,7 +58,7 @@ impl Life {
         parts.clock = Arc::new(clock.clone());
         let runtime = AgentRuntime::new(parts);
         for name in PROCESSES {
-            let plan = Plan { outside: Arc::clone(outside), clock: clock.clone() };
+            let plan = Plan::new(outside, Arc::new(clock.clone()));
             let mut spec = ProcessSpec::new(name);
             spec.drain_timeout = Duration::from_millis(500);
             runtime.add_process(spec, Arc::new(plan)).expect("the name is free");
@@ -121,27 +121,43 @@ fn held(recovery: &Recovery) -> Recovery {
     }
 }
 
-struct Plan {
-    outside: Arc<Outside>,
-    clock: SetClock,
+/// What a process is made of, in the layers that the product puts around it.
+pub struct Plan {
+    pub clock: Arc<dyn Clock>,
+    pub model: Arc<dyn Model>,
+    pub tools: Arc<dyn Toolbox>,
+    pub budget: BudgetConfig,
+    pub triggers: MakeTriggers,
+}
+
+/// Makes a process's triggers, anew for each life.
+pub type MakeTriggers = Box<dyn Fn() -> Vec<Box<dyn Trigger>> + Send + Sync>;
+
+impl Plan {
+    pub fn new(outside: &Arc<Outside>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            model: Arc::new(Asked::new(Arc::clone(outside))),
+            tools: Arc::new(Tools(Arc::clone(outside))),
+            budget: BudgetConfig { enabled: true, max_tool_calls_per_day: Some(100_000), ..BudgetConfig::default() },
+            triggers: Box::new(Vec::new),
+        }
+    }
 }
 
 #[async_trait]
 impl Blueprint for Plan {
     async fn build(&self, past: &Past) -> Result<Built, String> {
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let journal = || Arc::clone(&past.journal);
+        let (clock, journal) = (|| Arc::clone(&self.clock), || Arc::clone(&past.journal));
         let mut stack = Stack::new();
         stack.push(Intent::new(journal()));
         let health = HealthConfig { enabled: true, ..HealthConfig::default() };
-        stack.push(Health::new(health, Arc::clone(&clock), journal(), Arc::new(NoNotify)));
-        let budget = BudgetConfig { enabled: true, max_tool_calls_per_day: Some(100_000), ..BudgetConfig::default() };
-        stack.push(Budget::new(budget, Arc::clone(&clock), journal(), Arc::new(NoNotify), &past.records));
+        stack.push(Health::new(health, clock(), journal(), Arc::new(NoNotify)));
+        stack.push(Budget::new(self.budget.clone(), clock(), journal(), Arc::new(NoNotify), &past.records));
         stack.push(Replay::new(journal()));
-        let model = Arc::new(Asked::new(Arc::clone(&self.outside)));
-        let agent = stack.agent("Do what the event says.", 10, model, Arc::new(Tools(Arc::clone(&self.outside))));
-        let context = Arc::new(Context::with_clock(ContextConfig::default(), clock).map_err(|error| error.to_string())?);
-        Ok(Built { agent, context, layers: stack.layers().to_vec(), triggers: Vec::new(), on_stop: None })
+        let agent = stack.agent("Do what the event says.", 10, Arc::clone(&self.model), Arc::clone(&self.tools));
+        let context = Arc::new(Context::with_clock(ContextConfig::default(), clock()).map_err(|error| error.to_string())?);
+        Ok(Built { agent, context, layers: stack.layers().to_vec(), triggers: (self.triggers)(), on_stop: None })
     }
 }
 

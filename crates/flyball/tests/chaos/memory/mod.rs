@@ -8,8 +8,8 @@ mod prefix;
 mod truth;
 
 pub use crash::{Known, Scenario, in_order, nothing_twice};
-pub use life::{Life, PROCESSES, block_on, event};
-pub use outside::Outside;
+pub use life::{Life, PROCESSES, Plan, block_on, event};
+pub use outside::{Outside, Tools};
 pub use prefix::Prefixes;
 pub use truth::{Recipe, Truth};
 

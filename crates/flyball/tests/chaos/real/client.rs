@@ -46,7 +46,8 @@ pub fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str, li
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     let body = match length {
         Some(length) if body.len() < length => return None,
         _ => serde_json::from_str(body).unwrap_or(Value::Null),

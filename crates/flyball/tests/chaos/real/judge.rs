@@ -34,14 +34,15 @@ pub fn judge(node: &Node, senders: &[Promises], verdict: Verdict) -> Result<(), 
     in_order("worker", &worker)?;
     calls(&ledger, &worker)?;
     emitted(&worker, &listener)?;
+    whole(node)?;
+    quiet(node)?;
+    if verdict.settled { all_done(&ledger, &worker) } else { held(node, &ledger, &worker) }?;
     for (name, records) in [("worker", &worker), ("listener", &listener)] {
         if let Some(found) = check(records.iter()).first() {
             return Err(format!("{name}'s records contradict each other: {found:?} (P9)"));
         }
     }
-    whole(node)?;
-    quiet(node)?;
-    if verdict.settled { all_done(&ledger, &worker) } else { held(node, &ledger, &worker) }
+    Ok(())
 }
 
 fn of(records: &[Record], process: &str) -> Vec<Record> {
@@ -214,7 +215,8 @@ fn all_done(ledger: &[Arrival], worker: &[Record]) -> Result<(), String> {
             };
         }
     }
-    let acts: BTreeSet<&str> = ledger.iter().filter(|arrival| arrival.tool.starts_with("act")).map(|arrival| arrival.key.as_str()).collect();
+    let acts: BTreeSet<&str> =
+        ledger.iter().filter(|arrival| arrival.tool.starts_with("act")).map(|arrival| arrival.key.as_str()).collect();
     if acts.len() != wanted {
         return Err(format!("{wanted} things were to happen once, and {} did (P6)", acts.len()));
     }

@@ -13,9 +13,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub use client::{Answer, Sender, post};
+pub use client::{Sender, post};
 pub use judge::{Verdict, judge, settle};
-pub use mounts::{Mount, can_mount};
+pub use mounts::{Mount, can_mount, run};
 pub use node::{Node, Options, Running};
 pub use trace::{can_trace, traced};
 

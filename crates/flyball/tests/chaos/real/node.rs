@@ -130,6 +130,14 @@ context: {{conversation_history: false}}
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Copies the scene to where somebody can look at it, if somebody wants to (`CHAOS_KEEP`).
+    pub fn keep(&self) {
+        if let Some(kept) = std::env::var_os("CHAOS_KEEP") {
+            let _ = fs::create_dir_all(&kept);
+            let _ = Command::new("cp").arg("-a").arg(&self.dir).arg(kept).status();
+        }
+    }
+
     /// The calls that arrived in this scene.
     pub fn ledger(&self) -> Vec<Arrival> {
         world::read(&self.dir)
@@ -137,7 +145,9 @@ context: {{conversation_history: false}}
 
     /// All that it printed so far.
     pub fn said(&self) -> String {
-        ["stdout", "stderr"].map(|name| String::from_utf8_lossy(&fs::read(self.dir.join(name)).unwrap_or_default()).into_owned()).concat()
+        ["stdout", "stderr"]
+            .map(|name| String::from_utf8_lossy(&fs::read(self.dir.join(name)).unwrap_or_default()).into_owned())
+            .concat()
     }
 
     pub fn flyball(&self, args: &[&str]) -> Command {

@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-pub use ledger::{Arrival, CANARY, read};
 use ledger::Ledger;
+pub use ledger::{Arrival, CANARY, read};
 
 /// Everything there is outside.
 pub struct World {
