@@ -1,8 +1,9 @@
-//! Tasks of the flyball workspace: `cargo xtask test`, `layers`, `tidy`, `docs`, `conformance`, `demo`.
+//! Tasks of the flyball workspace: `cargo xtask test`, `layers`, `tidy`, `docs`, `conformance`, `bench`, `demo`.
 //!
 //! One task is one file. A task looks at the workspace, runs what it needs and returns; what it decides
 //! is a pure function beside it, with its tests.
 
+mod bench;
 mod conformance;
 mod demo;
 mod docs;
@@ -39,6 +40,8 @@ enum Task {
     Docs,
     /// The table of what works, filled from test results
     Conformance(conformance::Options),
+    /// Ratios to the bare machine and to the Python system, measured in one run
+    Bench(bench::Options),
     /// The example operations center on real data, from nothing to its summary
     Demo(demo::Options),
 }
@@ -62,6 +65,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&workspace),
         Task::Docs => docs::run(&workspace),
         Task::Conformance(options) => conformance::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
         Task::Demo(options) => demo::run(&workspace, &options),
     }
 }

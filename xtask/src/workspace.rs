@@ -92,6 +92,31 @@ impl Workspace {
 }
 
 /// The cargo that started us, so that a chosen toolchain stays chosen.
+///
+/// Cargo told us in variables which package we are. Build scripts that look at them would take us for another
+/// caller than one at the command line, and what depends on them would be built anew each time.
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(names_our_package) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn names_our_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_not_told_that_it_is_started_by_a_package() {
+        let removed = |name: &str| cargo().get_envs().any(|(key, value)| key == name && value.is_none());
+        assert!(removed("CARGO_MANIFEST_DIR") && removed("CARGO_PKG_NAME"), "cargo sets them for tests too");
+        assert!(!removed("CARGO_TARGET_DIR") && !names_our_package("CARGO_TARGET_DIR"));
+    }
 }

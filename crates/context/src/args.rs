@@ -1,5 +1,7 @@
 //! Reading a tool call's arguments, strictly: a model that guesses wrong is told what there is.
 
+use std::sync::Arc;
+
 use flyball_core_agent::{ToolCall, ToolSpec};
 use serde_json::{Map, Value, json};
 
@@ -27,7 +29,7 @@ pub(crate) fn text<'a>(args: &'a Map<String, Value>, name: &str) -> Result<&'a s
 }
 
 /// The answer to a call of a tool that a toolbox does not have.
-pub(crate) fn no_such_tool(call: &ToolCall, specs: &[ToolSpec]) -> String {
+pub(crate) fn no_such_tool(call: &ToolCall, specs: &[Arc<ToolSpec>]) -> String {
     let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
     format!("no tool is named '{}'; there are: {}", call.name, known.join(", "))
 }

@@ -90,7 +90,7 @@ impl Context {
     }
 
     /// Earlier exchanges, oldest first; none where `conversation_history` is off.
-    pub fn history(&self) -> Vec<Message> {
+    pub fn history(&self) -> Vec<Arc<Message>> {
         self.conversation.as_ref().map(Conversation::history).unwrap_or_default()
     }
 
@@ -122,12 +122,15 @@ impl Context {
         for change in changes {
             self.state.apply(change);
         }
-        let remembered = format!("User: {}\nAssistant: {}", exchange.user, exchange.reply);
-        let id = exchange.id.clone();
+        let memory = self.memory.as_ref().filter(|_| self.auto_store);
+        let remembered = memory.map(|memory| {
+            let text = format!("User: {}\nAssistant: {}", exchange.user, exchange.reply);
+            (memory, text, exchange.id.clone())
+        });
         if let Some(conversation) = &self.conversation {
             conversation.push(exchange);
         }
-        let Some(memory) = self.memory.as_ref().filter(|_| self.auto_store) else { return };
+        let Some((memory, remembered, id)) = remembered else { return };
         if let Err(error) = self.recall.store(&**memory, &remembered, &id).await {
             tracing::warn!(run = %id, %error, "the run's exchange was not stored in memory");
         }

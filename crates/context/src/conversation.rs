@@ -1,7 +1,7 @@
 //! What was said in the last runs.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use flyball_core_agent::{Message, text};
 
@@ -27,7 +27,15 @@ impl Exchange {
 #[derive(Debug)]
 pub struct Conversation {
     max_exchanges: usize,
-    exchanges: Mutex<VecDeque<Exchange>>,
+    exchanges: Mutex<VecDeque<Kept>>,
+}
+
+/// An exchange as the messages that it becomes, which are made once and shared with every run.
+#[derive(Debug)]
+struct Kept {
+    id: String,
+    messages: [Arc<Message>; MESSAGES_PER_EXCHANGE],
+    chars: usize,
 }
 
 /// Messages that one exchange becomes.
@@ -52,11 +60,10 @@ impl Conversation {
         if exchanges.iter().any(|known| known.id == exchange.id) {
             return;
         }
-        exchanges.push_back(Exchange {
-            user: text::clip(&exchange.user, MAX_SIDE_CHARS),
-            reply: text::clip(&exchange.reply, MAX_SIDE_CHARS),
-            ..exchange
-        });
+        let (user, reply) = (text::clip(&exchange.user, MAX_SIDE_CHARS), text::clip(&exchange.reply, MAX_SIDE_CHARS));
+        let chars = user.chars().count() + reply.chars().count();
+        let messages = [Arc::new(Message::user(user)), Arc::new(Message::assistant(reply))];
+        exchanges.push_back(Kept { id: exchange.id, messages, chars });
         while exchanges.len() > self.max_exchanges {
             exchanges.pop_front();
         }
@@ -64,18 +71,17 @@ impl Conversation {
 
     /// The exchanges as messages, oldest first; of a very long conversation the newest 200,000 characters
     /// in whole exchanges.
-    pub fn history(&self) -> Vec<Message> {
+    pub fn history(&self) -> Vec<Arc<Message>> {
         let exchanges = self.lock();
         let mut room = MAX_HISTORY_CHARS;
         let fitting = exchanges.iter().rev().take_while(|exchange| {
-            let size = exchange.user.chars().count() + exchange.reply.chars().count();
-            let fits = size <= room;
-            room = room.saturating_sub(size);
+            let fits = exchange.chars <= room;
+            room = room.saturating_sub(exchange.chars);
             fits
         });
         let skipped = exchanges.len() - fitting.count();
         let kept = exchanges.iter().skip(skipped);
-        kept.flat_map(|exchange| [Message::user(&exchange.user), Message::assistant(&exchange.reply)]).collect()
+        kept.flat_map(|exchange| exchange.messages.iter().cloned()).collect()
     }
 
     /// Forgets everything.
@@ -83,7 +89,7 @@ impl Conversation {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Exchange>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.exchanges.lock().expect("no holder of the conversation panics")
     }
 }

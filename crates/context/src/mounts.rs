@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ use crate::suggest::did_you_mean;
 #[derive(Debug, Clone, Default)]
 pub struct FileMounts {
     files: BTreeMap<String, PathBuf>,
+    /// Made once; nothing where there is no file.
+    spec: Option<Arc<ToolSpec>>,
 }
 
 /// A longer file is cut: a model's window is small. In bytes.
@@ -29,7 +32,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 impl FileMounts {
     /// The files by name. They need not exist yet.
     pub fn new(files: BTreeMap<String, PathBuf>) -> Self {
-        Self { files }
+        let mut mounts = Self { files, spec: None };
+        mounts.spec = (!mounts.files.is_empty()).then(|| Arc::new(mounts.describe()));
+        mounts
     }
 
     /// The names, sorted.
@@ -37,15 +42,15 @@ impl FileMounts {
         self.files.keys().map(String::as_str).collect()
     }
 
-    fn specs(&self) -> Vec<ToolSpec> {
+    fn describe(&self) -> ToolSpec {
         let name = json!({"type": "string", "enum": self.names(), "description": "The file's name"});
-        vec![ToolSpec {
+        ToolSpec {
             name: "read_file_mount".to_owned(),
             description: format!("Reads one of the files that were given to you: {}.", self.names().join(", ")),
             parameters: args::schema(json!({"name": name}), &["name"]),
             effect: Some(Effect::Read),
             reconcile: None,
-        }]
+        }
     }
 
     async fn read(&self, call: &ToolCall) -> Result<String, String> {
@@ -68,13 +73,13 @@ impl FileMounts {
 
 #[async_trait]
 impl Toolbox for FileMounts {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
-        Ok(self.specs())
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        Ok(self.spec.iter().cloned().collect())
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {
         if call.name != "read_file_mount" {
-            return Err(Failure::unsent(args::no_such_tool(call, &self.specs())).into());
+            return Err(Failure::unsent(args::no_such_tool(call, self.spec.as_slice())).into());
         }
         Ok(self.read(call).await.map_or_else(ToolReply::error, ToolReply::ok))
     }

@@ -1,5 +1,7 @@
 //! One run of an agent, from event to outcome.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ pub struct Invocation {
     /// What it shall know besides: state, missions, memories. Each becomes a system message.
     pub notes: Vec<Note>,
     /// Earlier exchanges, oldest first.
-    pub history: Vec<Message>,
+    pub history: Vec<Arc<Message>>,
 }
 
 /// Something an agent is told before the event.

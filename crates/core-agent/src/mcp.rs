@@ -64,7 +64,7 @@ pub struct McpToolbox {
 #[derive(Default)]
 struct State {
     session: Option<Arc<Session>>,
-    tools: Vec<ToolSpec>,
+    tools: Vec<Arc<ToolSpec>>,
 }
 
 impl McpToolbox {
@@ -166,7 +166,7 @@ impl McpToolbox {
 #[async_trait]
 impl Toolbox for McpToolbox {
     /// The tools as they were found last; asked for again only after the server said that they changed.
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         let (session, tools) = {
             let state = self.state();
             (state.session.clone(), state.tools.clone())

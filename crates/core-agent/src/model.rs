@@ -1,5 +1,7 @@
 //! One turn of a model.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,9 +27,9 @@ pub struct Turn {
     /// Which step of the run it is.
     pub step: StepId,
     /// The conversation so far, oldest first.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Arc<Message>>,
     /// The tools the model may want to call.
-    pub tools: Vec<ToolSpec>,
+    pub tools: Vec<Arc<ToolSpec>>,
 }
 
 /// One message of a conversation.

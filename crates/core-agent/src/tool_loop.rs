@@ -15,7 +15,7 @@ use crate::{
 /// The stock [`Agent`]. It keeps nothing between runs and decides nothing by chance, so that run
 /// again with recorded answers it takes the same path.
 pub struct ToolLoop {
-    instructions: String,
+    instructions: Arc<Message>,
     max_turns: u32,
     model: Arc<dyn Model>,
     toolbox: Arc<dyn Toolbox>,
@@ -34,7 +34,7 @@ pub const DEFAULT_MAX_TURNS: u32 = 25;
 impl ToolLoop {
     /// A loop that asks `model` at most `max_turns` times in a run.
     pub fn new(instructions: &str, max_turns: u32, model: Arc<dyn Model>, toolbox: Arc<dyn Toolbox>) -> Self {
-        Self { instructions: instructions.to_owned(), max_turns, model, toolbox }
+        Self { instructions: Arc::new(Message::system(instructions)), max_turns, model, toolbox }
     }
 }
 
@@ -66,9 +66,9 @@ impl Agent for ToolLoop {
             if reply.calls.is_empty() {
                 return Ok(outcome);
             }
-            messages.push(Message::Assistant { text: reply.text.clone(), calls: reply.calls.clone() });
+            messages.push(Arc::new(Message::Assistant { text: reply.text.clone(), calls: reply.calls.clone() }));
             match self.make_calls(&run, turn, &reply, &asked.tools).await {
-                Ok(results) => messages.extend(results),
+                Ok(results) => messages.extend(results.into_iter().map(Arc::new)),
                 Err(error) => return ended(outcome, error),
             }
         }
@@ -78,17 +78,17 @@ impl Agent for ToolLoop {
 }
 
 impl ToolLoop {
-    fn opening(&self, invocation: &Invocation) -> Vec<Message> {
-        let mut messages = vec![Message::system(&self.instructions)];
-        messages.extend(invocation.notes.iter().map(Message::from));
+    fn opening(&self, invocation: &Invocation) -> Vec<Arc<Message>> {
+        let mut messages = vec![Arc::clone(&self.instructions)];
+        messages.extend(invocation.notes.iter().map(|note| Arc::new(Message::from(note))));
         messages.extend(invocation.history.iter().cloned());
-        messages.push(Message::user(invocation.event.prompt(&invocation.run.fence())));
+        messages.push(Arc::new(Message::user(invocation.event.prompt(&invocation.run.fence()))));
         messages
     }
 
     /// Makes the calls of one reply side by side, starting them in the reply's order and giving
     /// their results back in it. A halt or a park starts no new call and awaits those already sent.
-    async fn make_calls(&self, run: &Run, turn: u32, reply: &Reply, tools: &[ToolSpec]) -> Result<Vec<Message>, CallError> {
+    async fn make_calls(&self, run: &Run, turn: u32, reply: &Reply, tools: &[Arc<ToolSpec>]) -> Result<Vec<Message>, CallError> {
         let ended = AtomicBool::new(false);
         // Collected first: a closure over borrowed calls inside the stream is not general enough for `Send`.
         let mut calls = Vec::with_capacity(reply.calls.len());
@@ -105,7 +105,7 @@ impl ToolLoop {
         run: &Run,
         place: StepPlace,
         wanted: &WantedCall,
-        tools: &[ToolSpec],
+        tools: &[Arc<ToolSpec>],
     ) -> Option<Result<ToolReply, CallError>> {
         if ended.load(Ordering::Acquire) {
             return None;
@@ -122,7 +122,7 @@ impl ToolLoop {
         run: &Run,
         place: StepPlace,
         wanted: &WantedCall,
-        tools: &[ToolSpec],
+        tools: &[Arc<ToolSpec>],
     ) -> Result<ToolReply, CallError> {
         if place.index >= MAX_CALLS_PER_TURN {
             return Ok(ToolReply::error(format!("not called: one turn may want {MAX_CALLS_PER_TURN} calls at most")));

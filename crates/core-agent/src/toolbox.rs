@@ -3,6 +3,8 @@
 mod effect;
 mod join;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,7 +18,7 @@ pub use join::{NameClash, join};
 #[async_trait]
 pub trait Toolbox: Send + Sync {
     /// The tools, as they are now. Cheap enough to be asked before each turn.
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError>;
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError>;
 
     /// Makes one call and returns what the tool said, errors that it reported itself included.
     ///
@@ -54,7 +56,7 @@ pub struct ToolCall {
     /// Its arguments, a JSON object.
     pub args: Map<String, Value>,
     /// The tool as it was listed, where it was.
-    pub spec: Option<ToolSpec>,
+    pub spec: Option<Arc<ToolSpec>>,
     /// What layers want remembered with the call's intent, by layer name.
     pub notes: Map<String, Value>,
 }

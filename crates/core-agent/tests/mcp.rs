@@ -22,7 +22,7 @@ async fn connect(config: McpConfig) -> Arc<McpToolbox> {
 }
 
 async fn names(toolbox: &McpToolbox) -> Vec<String> {
-    toolbox.list().await.unwrap().into_iter().map(|tool| tool.name).collect()
+    toolbox.list().await.unwrap().into_iter().map(|tool| tool.name.clone()).collect()
 }
 
 #[tokio::test]

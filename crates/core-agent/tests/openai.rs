@@ -25,7 +25,7 @@ fn config(server: &OpenAiServer) -> OpenAiConfig {
 
 fn turn() -> Turn {
     let run = Run::new(RunId("r".into()), "monitor", CancellationToken::new());
-    Turn { run, step: StepId::turn(0), messages: vec![Message::user("hello")], tools: Vec::new() }
+    Turn { run, step: StepId::turn(0), messages: vec![Arc::new(Message::user("hello"))], tools: Vec::new() }
 }
 
 async fn ask(server: &OpenAiServer) -> Result<String, Failure> {
@@ -49,8 +49,8 @@ struct Echo(Vec<ToolSpec>);
 
 #[async_trait]
 impl Toolbox for Echo {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
-        Ok(self.0.clone())
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        Ok(self.0.iter().cloned().map(Arc::new).collect())
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {

@@ -2,6 +2,8 @@
 #![cfg(feature = "scripted")]
 #![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
+use std::sync::Arc;
+
 use chrono::DateTime;
 use flyball_core_agent::scripted::{Error, ScriptedModel};
 use flyball_core_agent::{CallError, Message, Model, Run, RunId, Sent, StepId, TriggerEvent, Turn};
@@ -10,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 fn turn(process: &str, step: &str, messages: Vec<Message>) -> Turn {
     let run = Run::new(RunId("run-1".into()), process, CancellationToken::new());
+    let messages = messages.into_iter().map(Arc::new).collect();
     Turn { run, step: StepId(step.into()), messages, tools: Vec::new() }
 }
 

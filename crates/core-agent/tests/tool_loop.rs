@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Default)]
 struct Script {
     replies: Mutex<VecDeque<Result<Reply, CallError>>>,
-    shown: Mutex<Vec<Vec<Message>>>,
+    shown: Mutex<Vec<Vec<Arc<Message>>>>,
 }
 
 impl Script {
@@ -29,7 +29,7 @@ impl Script {
 
     fn answers_shown_last(&self) -> Vec<(String, String)> {
         let shown = self.shown.lock().unwrap();
-        let answer = |message: &Message| match message {
+        let answer = |message: &Arc<Message>| match &**message {
             Message::Tool { name, text, .. } => Some((name.clone(), text.clone())),
             _ => None,
         };
@@ -54,9 +54,9 @@ struct Tools {
 
 #[async_trait]
 impl Toolbox for Tools {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         let names = ["first", "second", "halt", "park", "unsent", "unknown"];
-        Ok(names.map(spec).into())
+        Ok(names.map(|name| Arc::new(spec(name))).into())
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {

@@ -2,6 +2,8 @@
 //! The commands that speak to a running instance, with the real programs.
 
 mod binary;
+#[path = "cli/dlq.rs"]
+mod dlq;
 
 use binary::{LONG, Live, Scene, eventually, finish};
 use flyball_core_agent::TriggerEvent;

@@ -27,7 +27,7 @@ struct Outside {
 
 #[async_trait]
 impl Toolbox for Outside {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         Ok(vec![])
     }
 

@@ -68,7 +68,7 @@ struct Reconciled {
 
 #[async_trait]
 impl Toolbox for IntentToolbox {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         self.inner.list().await
     }
 

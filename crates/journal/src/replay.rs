@@ -64,7 +64,7 @@ struct ReplayToolbox {
 
 #[async_trait]
 impl Toolbox for ReplayToolbox {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         self.inner.list().await
     }
 

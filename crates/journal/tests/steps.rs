@@ -29,7 +29,7 @@ impl Tool {
 
 #[async_trait]
 impl Toolbox for Tool {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         Ok(Vec::new())
     }
 
@@ -97,7 +97,7 @@ impl Bench {
             reconcile: reconcile.map(str::to_owned),
         };
         let step = StepId::call(0, 0);
-        ToolCall { run: self.run(), step, name: "act".into(), args: Map::new(), spec: Some(spec), notes: Map::new() }
+        ToolCall { run: self.run(), step, name: "act".into(), args: Map::new(), spec: Some(Arc::new(spec)), notes: Map::new() }
     }
 
     /// Drops every record from the first result on, as a crash between intent and result would.

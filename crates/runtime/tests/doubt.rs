@@ -27,9 +27,10 @@ struct Till {
 
 #[async_trait]
 impl Toolbox for Till {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         let (name, description) = ("pay".to_owned(), "Pays.".to_owned());
-        Ok(vec![ToolSpec { name, description, parameters: json!({}), effect: Some(Effect::Irreversible), reconcile: None }])
+        let (parameters, effect) = (json!({}), Some(Effect::Irreversible));
+        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect, reconcile: None })])
     }
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {

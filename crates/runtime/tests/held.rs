@@ -9,7 +9,7 @@ use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{
     CallError, Failure, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
 };
-use flyball_journal::{Entry, Intent, Log, MemoryStorage, Replay};
+use flyball_journal::{Entry, Intent, Log, MemoryStorage, Replay, Storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
 use serde_json::json;
 
@@ -71,9 +71,10 @@ impl Model for Customer {
 
 #[async_trait]
 impl Toolbox for Till {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         let (name, description) = ("pay".to_owned(), String::new());
-        Ok(vec![ToolSpec { name, description, parameters: json!({"type": "object"}), effect: None, reconcile: None }])
+        let parameters = json!({"type": "object"});
+        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect: None, reconcile: None })])
     }
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
@@ -125,4 +126,54 @@ async fn until_held(runtime: &AgentRuntime, runs: usize) {
     if tokio::time::timeout(Duration::from_secs(20), held).await.is_err() {
         panic!("it never came: {:#?}", runtime.process_status("p").await);
     }
+}
+
+/// An event is open, no run of it is on record, and the process is paused so that none begins.
+async fn with_an_open_event(shop: &Arc<Shop>) -> MemoryStorage {
+    let storage = MemoryStorage::default();
+    let runtime = runtime(&storage, shop);
+    runtime.start("p").await.expect("it starts");
+    runtime.pause("p", "wait").await.expect("it pauses");
+    runtime.inject("p", event("first")).await.expect("taken");
+    storage.fork()
+}
+
+#[tokio::test]
+async fn after_a_torn_end_a_call_that_may_have_been_made_waits_for_an_operator_who_lets_it_go_on() {
+    let shop = Arc::new(Shop::default());
+    let storage = with_an_open_event(&shop).await;
+    let segment = storage.list().expect("listed").pop().expect("a segment");
+    storage.damage(&segment, |bytes| {
+        let used = bytes.iter().rposition(|byte| *byte != b'\n').expect("a line") + 2;
+        bytes.splice(used..used + 9, *b"{\"seq\":9,");
+    });
+    let runtime = runtime(&storage, &shop);
+    runtime.start("p").await.expect("it starts");
+    runtime.resume("p").await.expect("it goes on");
+    until_held(&runtime, 1).await;
+    assert_eq!(shop.paid.load(Ordering::SeqCst), 0, "it may have been paid for already");
+    let records = runtime.log().records("p").expect("read");
+    let doubt = flyball_journal::doubts(&records).pop().expect("it is in doubt");
+    assert!(doubt.why.contains("the end of the journal was lost"), "{}", doubt.why);
+    let (decision, note) = (flyball_journal::Decision::DidNotHappen, "looked it up".to_owned());
+    let settlement = flyball_runtime::Settlement { run: doubt.run, step: doubt.step, decision, note };
+    runtime.resolve("p", settlement).await.expect("it is settled");
+    let paid = async {
+        while shop.paid.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), paid).await.expect("it is paid now");
+}
+
+#[tokio::test]
+async fn after_a_sound_end_nothing_is_in_doubt() {
+    let shop = Arc::new(Shop::default());
+    let storage = with_an_open_event(&shop).await;
+    let runtime = runtime(&storage, &shop);
+    runtime.start("p").await.expect("it starts");
+    runtime.resume("p").await.expect("it goes on");
+    // The till says nothing, so it is held afterwards; but it was paid.
+    until_held(&runtime, 1).await;
+    assert_eq!(shop.paid.load(Ordering::SeqCst), 1);
 }

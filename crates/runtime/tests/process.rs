@@ -1,5 +1,7 @@
 //! A process through its public face: events in, runs, crashes, recovery.
 
+#[path = "process/delivery.rs"]
+mod delivery;
 mod support;
 
 use std::sync::Arc;

@@ -19,6 +19,7 @@ pub struct EmitTools {
     bus: Option<Arc<dyn EventBus>>,
     broker: Option<Arc<dyn MessageBroker>>,
     max_hops: u32,
+    specs: Vec<Arc<ToolSpec>>,
 }
 
 /// How many agents may cause each other in a row where nothing is said.
@@ -36,7 +37,10 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1
 impl EmitTools {
     /// Tools for what there is: no bus, no `emit_event`; no broker, no `publish_message`.
     pub fn new(bus: Option<Arc<dyn EventBus>>, broker: Option<Arc<dyn MessageBroker>>) -> Self {
-        Self { bus, broker, max_hops: DEFAULT_MAX_HOPS }
+        let emit = bus.as_ref().map(|_| emit_spec());
+        let publish = broker.as_ref().map(|_| publish_spec());
+        let specs = emit.into_iter().chain(publish).map(Arc::new).collect();
+        Self { bus, broker, max_hops: DEFAULT_MAX_HOPS, specs }
     }
 
     /// Allows chains of `max_hops` agents, in place of 16.
@@ -84,10 +88,8 @@ impl EmitTools {
 
 #[async_trait]
 impl Toolbox for EmitTools {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
-        let emit = self.bus.as_ref().map(|_| emit_spec());
-        let publish = self.broker.as_ref().map(|_| publish_spec());
-        Ok(emit.into_iter().chain(publish).collect())
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        Ok(self.specs.clone())
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {

@@ -150,7 +150,7 @@ async fn there_is_a_tool_only_for_what_there_is() {
     let names = async |tools: EmitTools| {
         let specs = tools.list().await.unwrap();
         assert!(specs.iter().all(|spec| spec.effect == Some(Effect::Idempotent)));
-        specs.into_iter().map(|spec| spec.name).collect::<Vec<_>>()
+        specs.into_iter().map(|spec| spec.name.clone()).collect::<Vec<_>>()
     };
     let house = House::new();
     assert_eq!(names(house.tools()).await, ["emit_event", "publish_message"]);

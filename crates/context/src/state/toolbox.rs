@@ -17,16 +17,18 @@ use crate::suggest::did_you_mean;
 pub struct StateToolbox {
     state: Arc<State>,
     clock: Arc<dyn Clock>,
+    specs: Vec<Arc<ToolSpec>>,
 }
 
 impl StateToolbox {
     /// The tools over `state`; `clock` dates the writes.
     pub fn new(state: Arc<State>, clock: Arc<dyn Clock>) -> Self {
-        Self { state, clock }
+        let specs = Self::specs(&state).into_iter().map(Arc::new).collect();
+        Self { state, clock, specs }
     }
 
-    fn specs(&self) -> Vec<ToolSpec> {
-        let writable = match self.state.writable_keys() {
+    fn specs(state: &State) -> Vec<ToolSpec> {
+        let writable = match state.writable_keys() {
             [] => "Any key may be written.".to_owned(),
             keys => format!("Writable keys: {}.", keys.join(", ")),
         };
@@ -94,15 +96,15 @@ impl StateToolbox {
 
 #[async_trait]
 impl Toolbox for StateToolbox {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
-        Ok(self.specs())
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        Ok(self.specs.clone())
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {
         let reply = match call.name.as_str() {
             "get_state" => self.get(call),
             "set_state" => self.set(call),
-            _ => return Err(Failure::unsent(args::no_such_tool(call, &self.specs())).into()),
+            _ => return Err(Failure::unsent(args::no_such_tool(call, &self.specs)).into()),
         };
         Ok(reply.unwrap_or_else(ToolReply::error))
     }

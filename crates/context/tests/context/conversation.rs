@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use flyball_context::{Conversation, Exchange};
 use flyball_core_agent::Message;
 
@@ -10,7 +12,8 @@ fn the_newest_exchanges_are_kept_and_none_is_split() {
     let conversation = Conversation::new(5);
     (1..=4).for_each(|number| say(&conversation, number));
     let expected =
-        [Message::user("event 3"), Message::assistant("reply 3"), Message::user("event 4"), Message::assistant("reply 4")];
+        [Message::user("event 3"), Message::assistant("reply 3"), Message::user("event 4"), Message::assistant("reply 4")]
+            .map(Arc::new);
     assert_eq!(conversation.history(), expected);
 }
 

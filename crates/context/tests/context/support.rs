@@ -29,5 +29,5 @@ pub async fn call(toolbox: &dyn Toolbox, run: &Run, name: &str, args: Value) -> 
 }
 
 pub async fn names(toolbox: &Arc<dyn Toolbox>) -> Vec<String> {
-    toolbox.list().await.unwrap().into_iter().map(|spec| spec.name).collect()
+    toolbox.list().await.unwrap().into_iter().map(|spec| spec.name.clone()).collect()
 }

@@ -69,9 +69,9 @@ impl Session {
     }
 
     /// The server's tools as they are now.
-    pub(super) async fn tools(&self, config: &McpConfig) -> Result<Vec<ToolSpec>, String> {
+    pub(super) async fn tools(&self, config: &McpConfig) -> Result<Vec<Arc<ToolSpec>>, String> {
         match self.peer.list_all_tools().await {
-            Ok(tools) => Ok(tools.into_iter().map(|tool| spec::spec(tool, config.trusted)).collect()),
+            Ok(tools) => Ok(tools.into_iter().map(|tool| Arc::new(spec::spec(tool, config.trusted))).collect()),
             // A server may offer other things than tools.
             Err(ServiceError::McpError(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => Ok(Vec::new()),
             Err(error) => Err(format!("it does not list its tools: {}", cause(&error))),

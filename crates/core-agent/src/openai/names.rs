@@ -1,6 +1,7 @@
 //! Tool names that OpenAI's protocol refuses, there and back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::ToolSpec;
 
@@ -14,7 +15,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(tools: &[ToolSpec]) -> Self {
+    pub(super) fn new(tools: &[Arc<ToolSpec>]) -> Self {
         let mut names = Self { to_wire: BTreeMap::new(), to_ours: BTreeMap::new() };
         // Names that may stay as they are come first, so that no other is mapped onto them.
         let (fine, odd): (Vec<&str>, Vec<&str>) = tools.iter().map(|tool| tool.name.as_str()).partition(|name| is_fine(name));
@@ -85,7 +86,7 @@ mod tests {
     fn every_name_fits_the_protocol_and_comes_back() {
         let long = "x".repeat(80);
         let ours = ["plain", "files:read", "files_read", "files.read", "é", &long];
-        let names = Names::new(&ours.map(tool));
+        let names = Names::new(&ours.map(|name| Arc::new(tool(name))));
         let wires: std::collections::BTreeSet<String> = ours.iter().map(|name| names.wire(name)).collect();
         assert_eq!(wires.len(), ours.len(), "{wires:?}");
         assert!(wires.iter().all(|wire| is_fine(wire)), "{wires:?}");

@@ -19,21 +19,21 @@ pub(super) struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     pub(super) fn new(turn: &'a Turn) -> Self {
-        let messages = &turn.messages;
+        let messages: Vec<&Message> = turn.messages.iter().map(|message| &**message).collect();
         let last_user = messages.iter().rposition(|message| matches!(message, Message::User { .. }));
         let event = last_user.map_or("", |at| messages[at].text());
         let since = &messages[last_user.map_or(0, |at| at + 1)..];
         let untouched = !since.iter().any(|message| matches!(message, Message::Tool { .. }));
         // Layers may add notes behind the conversation; the last turn is what stands before them.
         let spoken = messages.iter().rev().skip_while(|message| matches!(message, Message::System { .. }));
-        let mut answers: Vec<_> = spoken.map_while(tool_answer).collect();
+        let mut answers: Vec<_> = spoken.copied().map_while(tool_answer).collect();
         answers.reverse();
         Self {
             turn,
             event,
             fresh_trigger: trigger_kind(event).filter(|_| untouched),
             answers,
-            all: messages.iter().map(Message::text).collect::<Vec<_>>().join("\n"),
+            all: messages.iter().map(|message| message.text()).collect::<Vec<_>>().join("\n"),
         }
     }
 

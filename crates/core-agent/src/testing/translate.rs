@@ -1,6 +1,7 @@
 //! Between the protocol and our own turn and reply. Requests were checked before.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -10,10 +11,11 @@ use crate::{Message, Reply, Run, RunId, StepId, ToolSpec, Turn, WantedCall};
 
 pub(super) fn turn(request: &Value, place: Place) -> Turn {
     let mut names = HashMap::new();
-    let messages: Vec<Message> = list(request, "messages").iter().map(|message| ours(message, &mut names)).collect();
+    let messages = list(request, "messages").iter().map(|message| Arc::new(ours(message, &mut names)));
+    let messages: Vec<Arc<Message>> = messages.collect();
     let step = place.step.unwrap_or_else(|| next_step(&messages));
     let run = Run::new(RunId("behind-http".to_owned()), &place.process, CancellationToken::new());
-    Turn { run, step, messages, tools: list(request, "tools").iter().map(tool).collect() }
+    Turn { run, step, messages, tools: list(request, "tools").iter().map(|spec| Arc::new(tool(spec))).collect() }
 }
 
 pub(super) fn completion(request: &Value, reply: &Reply) -> Value {
@@ -78,9 +80,9 @@ fn tool(tool: &Value) -> ToolSpec {
 }
 
 /// The turn after those that the assistant took since the last user message.
-fn next_step(messages: &[Message]) -> StepId {
-    let taken = messages.iter().rev().take_while(|message| !matches!(message, Message::User { .. }));
-    let taken = taken.filter(|message| matches!(message, Message::Assistant { .. })).count();
+fn next_step(messages: &[Arc<Message>]) -> StepId {
+    let taken = messages.iter().rev().take_while(|message| !matches!(***message, Message::User { .. }));
+    let taken = taken.filter(|message| matches!(***message, Message::Assistant { .. })).count();
     StepId::turn(u32::try_from(taken).unwrap_or(u32::MAX))
 }
 

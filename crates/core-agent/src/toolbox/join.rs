@@ -1,6 +1,6 @@
 //! One toolbox out of many.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -69,20 +69,25 @@ impl Joined {
 
 #[async_trait]
 impl Toolbox for Joined {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
-        let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         let mut specs = Vec::new();
         for member in &self.members {
             for mut spec in member.toolbox.list().await? {
-                spec.name = member.outer_name(&spec.name);
-                if let Some(first) = owners.insert(spec.name.clone(), &member.name) {
-                    let clash = NameClash { tool: spec.name, first: first.to_owned(), second: member.name.clone() };
-                    return Err(Failure::unsent(clash.to_string()).into());
+                if member.alias.is_some() {
+                    let name = member.outer_name(&spec.name);
+                    Arc::make_mut(&mut spec).name = name;
                 }
-                specs.push(spec);
+                specs.push((spec, &member.name));
             }
         }
-        Ok(specs)
+        let mut owners: HashMap<&str, &str> = HashMap::with_capacity(specs.len());
+        for (spec, member) in &specs {
+            if let Some(first) = owners.insert(&spec.name, member) {
+                let clash = NameClash { tool: spec.name.clone(), first: first.to_owned(), second: (*member).clone() };
+                return Err(Failure::unsent(clash.to_string()).into());
+            }
+        }
+        Ok(specs.into_iter().map(|(spec, _)| spec).collect())
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {
@@ -90,7 +95,7 @@ impl Toolbox for Joined {
             Some((member, inner)) if inner == call.name => member.toolbox.call(call).await,
             Some((member, inner)) => member.toolbox.call(&ToolCall { name: inner, ..call.clone() }).await,
             None => {
-                let known: Vec<String> = self.list().await?.into_iter().map(|spec| spec.name).collect();
+                let known: Vec<String> = self.list().await?.into_iter().map(|spec| spec.name.clone()).collect();
                 Err(Failure::unsent(format!("no tool is named '{}'; there are: {}", call.name, known.join(", "))).into())
             }
         }

@@ -115,7 +115,7 @@ async fn names(boxes: &[Arc<dyn Toolbox>]) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
     for toolbox in boxes {
         let specs = toolbox.list().await.map_err(|error| error.to_string())?;
-        names.extend(specs.into_iter().map(|spec| spec.name));
+        names.extend(specs.into_iter().map(|spec| spec.name.clone()));
     }
     Ok(names)
 }

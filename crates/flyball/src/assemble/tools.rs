@@ -64,13 +64,14 @@ impl Declared {
         Ok(())
     }
 
-    fn declare(&self, mut spec: ToolSpec) -> ToolSpec {
+    fn declare(&self, mut spec: Arc<ToolSpec>) -> Arc<ToolSpec> {
         if self.irreversible.contains(&spec.name) {
-            spec.effect = Some(Effect::Irreversible);
+            Arc::make_mut(&mut spec).effect = Some(Effect::Irreversible);
         }
         if let Some(tool) = self.tools.get(&spec.name) {
+            let spec = Arc::make_mut(&mut spec);
             spec.effect = tool.effect.or(spec.effect);
-            spec.reconcile = tool.reconcile.clone().or(spec.reconcile);
+            spec.reconcile = tool.reconcile.clone().or(spec.reconcile.take());
         }
         spec
     }
@@ -78,7 +79,7 @@ impl Declared {
 
 #[async_trait]
 impl Toolbox for Declared {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         Ok(self.inner.list().await?.into_iter().map(|spec| self.declare(spec)).collect())
     }
 

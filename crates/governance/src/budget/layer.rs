@@ -83,7 +83,7 @@ impl Model for Counted<dyn Model> {
                     return self.inner.reply(turn).await;
                 }
                 let mut told = turn.clone();
-                told.messages.push(remaining_message(left));
+                told.messages.push(Arc::new(remaining_message(left)));
                 self.inner.reply(&told).await
             }
         }
@@ -92,7 +92,7 @@ impl Model for Counted<dyn Model> {
 
 #[async_trait]
 impl Toolbox for Counted<dyn Toolbox> {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         self.inner.list().await
     }
 

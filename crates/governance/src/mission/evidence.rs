@@ -1,7 +1,7 @@
 //! What the judge is shown: what the agent really did, word for word, and fenced.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use flyball_core_agent::text::{clip, one_line};
 use flyball_core_agent::{Message, Run, StepId, ToolCall, ToolReply, TriggerEvent};
@@ -78,7 +78,7 @@ pub(super) fn question(
     event: &TriggerEvent,
     facts: &Value,
     reply: &str,
-) -> Vec<Message> {
+) -> Vec<Arc<Message>> {
     let fence = run.fence();
     let before = mission.last_evaluation.as_ref().map_or_else(
         || "(this is the first)".into(),
@@ -97,7 +97,7 @@ pub(super) fn question(
         mission.invocations,
         evidence.concat()
     );
-    vec![Message::system(instructions(config)), Message::user(user)]
+    vec![Arc::new(Message::system(instructions(config))), Arc::new(Message::user(user))]
 }
 
 fn instructions(config: &MissionConfig) -> String {

@@ -86,7 +86,7 @@ struct Watched<T: ?Sized> {
 
 #[async_trait]
 impl Toolbox for Watched<dyn Toolbox> {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         self.inner.list().await
     }
 

@@ -206,7 +206,7 @@ struct Sealed<T: ?Sized> {
 
 #[async_trait]
 impl Toolbox for Sealed<dyn Toolbox> {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         self.inner.list().await
     }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeZone, Utc};
 use flyball_core_agent::{
-    CallError, Clock, Effect, Invocation, ManualClock, Message, Model, Reply, Run, RunId, Stack, ToolCall, ToolReply, ToolSpec,
-    Toolbox, TriggerEvent, Turn, WantedCall,
+    CallError, Clock, Effect, Invocation, ManualClock, Model, Reply, Run, RunId, Stack, ToolCall, ToolReply, ToolSpec, Toolbox,
+    TriggerEvent, Turn, WantedCall,
 };
 use flyball_governance::{EscalationTarget, Notice, Notify};
 use flyball_journal::{Entry, MemoryJournal, Record};
@@ -67,7 +67,7 @@ impl Says {
 
     pub fn prompt(&self, index: usize) -> String {
         let asked = self.asked.lock().expect("asked");
-        asked[index].messages.iter().map(Message::text).collect::<Vec<_>>().join("\n")
+        asked[index].messages.iter().map(|message| message.text()).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -101,7 +101,7 @@ impl Tools {
 
 #[async_trait]
 impl Toolbox for Tools {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
         let spec = |(name, effect): &(String, Option<Effect>)| ToolSpec {
             name: name.clone(),
             description: String::new(),
@@ -109,7 +109,7 @@ impl Toolbox for Tools {
             effect: *effect,
             reconcile: None,
         };
-        Ok(self.names.iter().map(spec).collect())
+        Ok(self.names.iter().map(|named| Arc::new(spec(named))).collect())
     }
 
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {

@@ -6,8 +6,9 @@
 //! segment and says where every process stands at its start.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::hash::{DIGITS, Hash};
@@ -57,22 +58,30 @@ pub struct Place {
     /// That record's hash.
     pub hash: Hash,
     /// The segment in which its recovery begins: the one with its newest checkpoint, or its first.
-    pub from: String,
+    pub from: Arc<str>,
     /// The segment in which it would begin if that checkpoint were damaged.
-    pub before: String,
+    pub before: Arc<str>,
     /// The segment with its last record.
-    pub last: String,
+    pub last: Arc<str>,
 }
 
 impl Place {
-    /// The place of a process whose last record was at `place`, after one more record in `segment`.
-    pub fn after(place: Option<&Self>, n: u64, hash: Hash, segment: &str, restates: bool) -> Self {
-        let (from, before) = match place {
-            None => (segment, segment),
-            Some(place) if restates => (segment, place.from.as_str()),
-            Some(place) => (place.from.as_str(), place.before.as_str()),
-        };
-        Self { n, hash, from: from.to_owned(), before: before.to_owned(), last: segment.to_owned() }
+    /// The place of a process that began in `segment`.
+    pub fn new(n: u64, hash: Hash, segment: &Arc<str>) -> Self {
+        let (from, before, last) = (Arc::clone(segment), Arc::clone(segment), Arc::clone(segment));
+        Self { n, hash, from, before, last }
+    }
+
+    /// Moves on by records in `segment` up to the `n`-th. `restates` says that what came before is not
+    /// needed any more.
+    pub fn move_on(&mut self, n: u64, hash: Hash, segment: &Arc<str>, restates: bool) {
+        (self.n, self.hash) = (n, hash);
+        if restates {
+            self.before = std::mem::replace(&mut self.from, Arc::clone(segment));
+        }
+        if self.last != *segment {
+            self.last = Arc::clone(segment);
+        }
     }
 }
 
@@ -111,26 +120,95 @@ pub enum Line {
     Header(Header),
 }
 
-/// Appends `record`'s line to `out` and returns its hash.
-pub fn write_record(out: &mut Vec<u8>, record: &Record, previous: Hash) -> Result<Hash, serde_json::Error> {
+/// Under which ownership records are written on a single node.
+pub const EPOCH: u64 = 1;
+
+/// What a record's line says beside its entry.
+pub struct Envelope<'a> {
+    pub seq: u64,
+    pub process: &'a str,
+    pub n: u64,
+    /// As [`timestamp`] writes it.
+    pub at: &'a str,
+}
+
+/// A time as it stands in a line.
+pub fn timestamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// Appends to `out` the line of a record whose entry is the JSON object `body`, and returns its hash.
+/// These are the bytes that [`Record`] itself would come to.
+pub fn write_record(out: &mut Vec<u8>, envelope: &Envelope<'_>, body: &[u8], previous: Hash) -> Hash {
     let start = out.len();
-    serde_json::to_writer(&mut *out, record)?;
-    out.pop(); // the closing brace comes back after the checksum
+    out.extend_from_slice(b"{\"seq\":");
+    write_number(out, envelope.seq);
+    out.extend_from_slice(b",\"process\":");
+    write_text(out, envelope.process);
+    out.extend_from_slice(b",\"n\":");
+    write_number(out, envelope.n);
+    out.extend_from_slice(b",\"epoch\":");
+    write_number(out, EPOCH);
+    out.extend_from_slice(b",\"at\":\"");
+    out.extend_from_slice(envelope.at.as_bytes());
+    out.extend_from_slice(b"\",");
+    // Its braces are the line's own; the closing one comes back after the checksum.
+    out.extend_from_slice(&body[1..body.len() - 1]);
     let hash = previous.next(&out[start..]);
     out.extend_from_slice(HASH_KEY.as_bytes());
     out.extend_from_slice(&hash.digits());
     out.push(b'"');
     seal(out, start);
-    Ok(hash)
+    hash
 }
 
-/// Appends the line that closes a batch.
-pub fn write_commit(out: &mut Vec<u8>, commit: &Commit) -> Result<(), serde_json::Error> {
-    let start = out.len();
-    serde_json::to_writer(&mut *out, &CommitLine { commit: commit.clone() })?;
-    out.pop();
+/// What closes a batch, beside its processes' heads; see [`Commit`].
+pub struct Closing<'a> {
+    pub first: u64,
+    pub last: u64,
+    pub before: u64,
+    pub restates: Option<&'a str>,
+}
+
+/// Appends the line that closes the batch whose lines are `out`. These are the bytes that [`Commit`]
+/// itself would come to, but for the order of `heads`.
+pub fn write_commit<'a>(out: &mut Vec<u8>, closing: &Closing<'_>, heads: impl Iterator<Item = (&'a str, Hash)>) {
+    let (sum, start) = (crc32c::crc32c(out), out.len());
+    out.extend_from_slice(b"{\"commit\":{");
+    let numbers: [(&str, u64); 4] =
+        [("first", closing.first), ("last", closing.last), ("before", closing.before), ("sum", sum.into())];
+    for (key, number) in numbers {
+        write_text(out, key);
+        out.push(b':');
+        write_number(out, number);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"heads\":{");
+    for (index, (process, hash)) in heads.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(out, process);
+        out.extend_from_slice(b":\"");
+        out.extend_from_slice(&hash.digits());
+        out.push(b'"');
+    }
+    out.push(b'}');
+    if let Some(process) = closing.restates {
+        out.extend_from_slice(b",\"restates\":");
+        write_text(out, process);
+    }
+    out.push(b'}');
     seal(out, start);
-    Ok(())
+}
+
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    use std::io::Write;
+    write!(out, "{number}").expect("memory takes everything");
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("memory takes every text");
 }
 
 /// The line that opens a segment.

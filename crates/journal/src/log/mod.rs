@@ -6,7 +6,9 @@ mod export;
 mod hash;
 mod line;
 mod lock;
+mod queue;
 mod recover;
+mod request;
 mod retention;
 mod scan;
 mod spare;
@@ -19,15 +21,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, oneshot};
 
 use crate::storage::{FileStorage, Storage};
 use crate::{Entry, Error, Journal, Record};
-use batch::Request;
 use lock::Lock;
+use queue::{Queue, Work};
 use recover::Extent;
+use request::{Bodies, Request};
 use spare::Spare;
-use writer::{Work, Writer};
+use writer::Writer;
 
 pub use audit::{Audit, Damage, ProcessAudit, audit, audit_storage};
 pub use export::{Exported, export, raw_records};
@@ -43,7 +46,7 @@ const WATCH_BACKLOG: usize = 16 * 1024;
 /// An open log. It has one owner at a time; drop it, or [`close`](Log::close) it, to let go.
 pub struct Log {
     storage: Arc<dyn Storage>,
-    work: Mutex<Option<mpsc::UnboundedSender<Work>>>,
+    queue: Arc<Queue>,
     records: broadcast::Sender<Arc<Record>>,
     full: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -74,27 +77,21 @@ impl Log {
         let (mut recovery, places) = recover::read(&*storage, Extent::Needed)?;
         let lost = tail::note(&*storage, &recovery)?;
         trim(&*storage, &recovery)?;
-        let (work, taken) = mpsc::unbounded_channel();
+        let queue = Arc::new(Queue::default());
         let records = broadcast::Sender::new(WATCH_BACKLOG);
         let mut writer = Writer::new(Arc::clone(&storage), spare, places, recovery.last_seq, records.clone());
         if let Some(lost) = lost {
-            writer.write_now(lost.requests())?;
+            writer.write_now(lost.requests()?)?;
             tail::settled(&*storage)?;
             let torn = recovery.torn.take();
             recovery = recover::read(&*storage, Extent::Needed)?.0;
             recovery.torn = torn;
         }
         let full = writer.full();
-        let thread = std::thread::Builder::new().name("flyball-journal".into()).spawn(move || writer.run(taken));
+        let taken = Arc::clone(&queue);
+        let thread = std::thread::Builder::new().name("flyball-journal".into()).spawn(move || writer.run(&taken));
         let thread = thread.map_err(|error| Error::Closed(error.to_string()))?;
-        let log = Self {
-            storage,
-            work: Mutex::new(Some(work)),
-            records,
-            full,
-            writer: Mutex::new(Some(thread)),
-            lock: Mutex::new(lock),
-        };
+        let log = Self { storage, queue, records, full, writer: Mutex::new(Some(thread)), lock: Mutex::new(lock) };
         Ok((Arc::new(log), recovery))
     }
 
@@ -122,7 +119,7 @@ impl Log {
     /// Writes out what is waiting, ends the writer, and lets go of the log: another owner may open
     /// it. Appends fail from here on.
     pub fn close(&self) {
-        drop(self.work.lock().expect("no holder of the sender panics").take());
+        self.queue.close();
         if let Some(thread) = self.writer.lock().expect("no holder of the thread panics").take() {
             // A writer that panicked has told its waiters by dropping them.
             let _ = thread.join();
@@ -133,12 +130,6 @@ impl Log {
     /// There is no room on the disk: events are refused, and nothing new should be begun.
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
-    }
-
-    fn send(&self, work: Work) -> Result<(), Error> {
-        let sender = self.work.lock().expect("no holder of the sender panics");
-        let sender = sender.as_ref().ok_or_else(closed)?;
-        sender.send(work).map_err(|_| closed())
     }
 }
 
@@ -197,13 +188,14 @@ struct ProcessLog {
 impl Journal for ProcessLog {
     async fn append(&self, entries: Vec<Entry>) -> Result<u64, Error> {
         let (done, told) = oneshot::channel();
-        let request = Request { process: Arc::clone(&self.process), entries, done: Some(done), only_after: None };
-        self.log.send(Work::Append(request))?;
+        let bodies = Bodies::of(&entries)?;
+        let process = Arc::clone(&self.process);
+        self.log.queue.send(Work::Append(Request { process, entries, bodies, done: Some(done), only_after: None }))?;
         told.await.map_err(|_| Error::Closed("its writer ended".into()))?
     }
 
     fn push(&self, entry: Entry) -> Result<(), Error> {
-        self.log.send(Work::Append(Request::push(Arc::clone(&self.process), vec![entry])))
+        self.log.queue.send(Work::Append(Request::push(Arc::clone(&self.process), vec![entry])?))
     }
 
     fn is_full(&self) -> bool {

@@ -7,7 +7,7 @@ mod segments;
 
 use std::collections::BTreeMap;
 
-use super::line::Place;
+use super::batch::Chains;
 use crate::storage::Storage;
 use crate::{Error, Record};
 use plan::{Generation, Plan};
@@ -60,7 +60,7 @@ pub(super) enum Extent {
 const MAX_LISTINGS: usize = 5;
 
 /// Reads a log. Nothing is changed; cutting the torn end is the caller's.
-pub(super) fn read(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, BTreeMap<String, Place>), Error> {
+pub(super) fn read(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, Chains), Error> {
     for _ in 1..MAX_LISTINGS {
         match read_listed(storage, extent) {
             // Whoever owns the log may drop old segments while another one reads it.
@@ -82,7 +82,7 @@ enum Gone {
     Failed(Error),
 }
 
-fn read_listed(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, BTreeMap<String, Place>), Gone> {
+fn read_listed(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, Chains), Gone> {
     let names = storage.list().map_err(|error| Gone::Failed(io_error("listing", storage, "", &error)))?;
     let newest = Plan::new(storage, &names, extent, Generation::Newest)?;
     let read = read_planned(storage, &names, &newest)?;
@@ -95,7 +95,7 @@ fn read_listed(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, BTree
     Ok(again.filter(|again| again.0.damaged.len() < read.0.damaged.len()).unwrap_or(read))
 }
 
-fn read_planned(storage: &dyn Storage, names: &[String], plan: &Plan) -> Result<(Recovery, BTreeMap<String, Place>), Gone> {
+fn read_planned(storage: &dyn Storage, names: &[String], plan: &Plan) -> Result<(Recovery, Chains), Gone> {
     let mut reader = reader::Reader::new(plan);
     segments::each(storage, &plan.segments, |name, scanned| {
         reader.segment(name, scanned).map_err(|(line, what)| {

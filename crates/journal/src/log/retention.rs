@@ -1,16 +1,17 @@
 //! How much of the past is kept: the oldest segments are dropped whole, once nobody needs them to go on.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::batch::Request;
-use super::line::{self, Place};
+use super::batch::Chains;
+use super::line;
+use super::queue::Work;
 use super::recover::{self, Extent, io_error};
-use super::writer::Work;
+use super::request::{Bodies, Request};
 use super::{Log, closed};
 use crate::{Entry, Error, Record};
 
@@ -70,18 +71,18 @@ impl Log {
         let Some(last) = segments.last().map(|segment| segment.name.clone()) else { return Ok(done) };
         // Two generations stand after what is dropped, so an idle process is carried on twice.
         for _ in 0..2 {
-            let (places, _) = self.places()?;
-            for process in needing(&places, &last) {
-                if self.carry(&process, places[&process].n)? && !done.carried.contains(&process) {
+            let chains = self.chains()?;
+            for process in needing(&chains, &last) {
+                if self.carry(&process, chains[process.as_str()].n)? && !done.carried.contains(&process) {
                     done.carried.push(process);
                 }
             }
         }
-        let (places, _) = self.places()?;
-        let oldest_needed = places.values().map(|place| place.before.clone()).min();
+        let chains = self.chains()?;
+        let oldest_needed = chains.values().map(|place| Arc::clone(&place.before)).min();
         for segment in segments {
-            if oldest_needed.as_ref().is_some_and(|needed| segment.name >= *needed) {
-                done.kept_for = needing(&places, &last);
+            if oldest_needed.as_ref().is_some_and(|needed| *segment.name >= **needed) {
+                done.kept_for = needing(&chains, &last);
                 break;
             }
             // One after the other, each for good: after a crash there is no gap.
@@ -124,9 +125,10 @@ impl Log {
         }
         let records: Vec<Record> = recovery.processes.remove(process).unwrap_or_default();
         let (done, told) = oneshot::channel();
-        let request =
-            Request { process: process.into(), entries: vec![Entry::Carried { records }], done: Some(done), only_after: Some(n) };
-        self.send(Work::Append(request))?;
+        let entries = vec![Entry::Carried { records }];
+        let bodies = Bodies::of(&entries)?;
+        let request = Request { process: process.into(), entries, bodies, done: Some(done), only_after: Some(n) };
+        self.queue.send(Work::Append(request))?;
         match wait(told)? {
             Ok(_) => Ok(true),
             Err(Error::MovedOn) => Ok(false),
@@ -134,9 +136,9 @@ impl Log {
         }
     }
 
-    fn places(&self) -> Result<(BTreeMap<String, Place>, String), Error> {
+    fn chains(&self) -> Result<Chains, Error> {
         let (ask, told) = oneshot::channel();
-        self.send(Work::Places(ask))?;
+        self.queue.send(Work::Places(ask))?;
         wait(told)
     }
 }
@@ -148,8 +150,8 @@ fn wait<T>(told: oneshot::Receiver<T>) -> Result<T, Error> {
 }
 
 /// The processes that need a segment up to `last`.
-fn needing(places: &BTreeMap<String, Place>, last: &str) -> Vec<String> {
-    places.iter().filter(|(_, place)| place.before.as_str() <= last).map(|(process, _)| process.clone()).collect()
+fn needing(chains: &Chains, last: &str) -> Vec<String> {
+    chains.iter().filter(|(_, place)| *place.before <= *last).map(|(process, _)| process.to_string()).collect()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::Request;
 use super::recover::io_error;
+use super::request::Request;
 use super::{Recovery, TornTail};
 use crate::storage::{self, Storage};
 use crate::{Entry, Error, ProcessFold};
@@ -73,7 +73,7 @@ impl Lost {
     }
 
     /// The marks.
-    pub fn requests(self) -> Vec<Request> {
+    pub fn requests(self) -> Result<Vec<Request>, Error> {
         let mark = |(process, events): (String, BTreeSet<String>)| {
             let entry = Entry::TailLost { why: self.why.clone(), events: events.into_iter().collect() };
             Request::push(process.as_str().into(), vec![entry])

@@ -259,12 +259,40 @@ async fn a_record_of_a_kind_that_is_not_known_refuses_to_open() {
         at: chrono::DateTime::UNIX_EPOCH,
         entry: Entry::ContextUpdate { changes: Vec::new() },
     };
-    let mut line = Vec::new();
-    line::write_record(&mut line, &record, hash::Hash::GENESIS).expect("written");
-    let text = String::from_utf8(line).expect("text").replace("context_update", "of_the_future!");
-    let body = &text[..text.rfind(",\"crc\"").expect("a checksum")];
+    let text = serde_json::to_string(&record).expect("written").replace("context_update", "of_the_future!");
+    let body = format!("{},\"hash\":\"{}\"", text.trim_end_matches('}'), hash::Hash::GENESIS.next(text.as_bytes()));
     let sealed = format!("{body},\"crc\":\"{:08x}\"}}\n", crc32c::crc32c(body.as_bytes()));
     storage.damage(&name, |bytes| bytes.extend_from_slice(sealed.as_bytes()));
     let error = Log::open_storage(Arc::new(storage), SEGMENT).err().expect("it does not open").to_string();
     assert!(error.contains("of_the_future!") && error.contains("newer"), "{error}");
+}
+
+#[test]
+fn lines_that_are_written_by_hand_are_those_that_serde_would_write() {
+    let at: chrono::DateTime<chrono::Utc> = "2026-01-02T03:04:05.060708Z".parse().expect("a time");
+    let entry = note("\"quoted\"");
+    let record = Record { seq: 7, process: "a \"b\"\n".into(), n: 3, epoch: 1, at, entry };
+    let body = serde_json::to_vec(&record.entry).expect("written");
+    let at = line::timestamp(at);
+    let envelope = line::Envelope { seq: record.seq, process: &record.process, n: record.n, at: &at };
+    let mut out = Vec::new();
+    let hash = line::write_record(&mut out, &envelope, &body, hash::Hash::GENESIS);
+    let text = serde_json::to_string(&record).expect("written");
+    assert!(out.starts_with(text.trim_end_matches('}').as_bytes()), "{text}");
+    let read = line::Line::Record { record: Box::new(record), hash };
+    assert_eq!(line::read(out.trim_ascii_end()), Ok(read));
+
+    let closing = line::Closing { first: 7, last: 7, before: 5, restates: Some("a \"b\"\n") };
+    let (start, heads) = (out.len(), [("a \"b\"\n", hash), ("c", hash::Hash::GENESIS)]);
+    line::write_commit(&mut out, &closing, heads.into_iter());
+    let commit = line::Commit {
+        first: 7,
+        last: 7,
+        before: 5,
+        sum: crc32c::crc32c(&out[..start]),
+        heads: heads.into_iter().map(|(process, hash)| (process.to_owned(), hash)).collect(),
+        restates: Some("a \"b\"\n".into()),
+    };
+    let text = serde_json::to_string(&json!({ "commit": commit })).expect("written");
+    assert_eq!(line::read(out[start..].trim_ascii_end()), Ok(line::Line::Commit(commit)), "{text}");
 }

@@ -1,43 +1,30 @@
 //! The one thread that writes: it takes what all processes want appended, writes it as one batch,
 //! closes the batch with a commit line, syncs once, and tells everyone who waits.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::broadcast;
 
-use super::batch::{Batch, Before, Request};
-use super::line::{self, Header, Place};
+use super::batch::{Batch, Before, Chains};
+use super::line::{self, Header};
+use super::queue::{Queue, Work};
 use super::recover::io_error;
+use super::request::Request;
 use super::spare::Spare;
 use crate::storage::{SegmentFile, Storage};
 use crate::{Error, Record};
-
-/// What the writer is asked for.
-pub(super) enum Work {
-    Append(Request),
-    /// Where every process stands, and the segment that is being written.
-    Places(oneshot::Sender<(BTreeMap<String, Place>, String)>),
-}
-
-/// A batch ends when it has this many bytes: whoever waits for it should not wait for more.
-const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// Records that may wait for room on a full disk. Processes that go on pushing without ever waiting
 /// must not fill the memory instead; beyond this the log fails for good.
 const MAX_OWED: usize = 10_000;
 
-/// What nobody waits for is written out after this time at the latest.
-const IDLE_FLUSH: Duration = Duration::from_millis(50);
-
 pub(super) struct Writer {
     storage: Arc<dyn Storage>,
     spare: Spare,
     segment: Option<Segment>,
-    places: BTreeMap<String, Place>,
+    chains: Chains,
     next_seq: u64,
     records: broadcast::Sender<Arc<Record>>,
     before: Before,
@@ -51,7 +38,7 @@ pub(super) struct Writer {
 }
 
 struct Segment {
-    name: String,
+    name: Arc<str>,
     file: Box<dyn SegmentFile>,
     used: u64,
     len: u64,
@@ -61,7 +48,7 @@ impl Writer {
     pub fn new(
         storage: Arc<dyn Storage>,
         spare: Spare,
-        places: BTreeMap<String, Place>,
+        chains: Chains,
         last_seq: u64,
         records: broadcast::Sender<Arc<Record>>,
     ) -> Self {
@@ -69,7 +56,7 @@ impl Writer {
             storage,
             spare,
             segment: None,
-            places,
+            chains,
             next_seq: last_seq + 1,
             records,
             before: Before::default(),
@@ -84,15 +71,21 @@ impl Writer {
         Arc::clone(&self.full)
     }
 
-    /// Works until every sender of `work` is gone.
-    pub fn run(mut self, mut work: mpsc::UnboundedReceiver<Work>) {
-        while let Some(first) = work.blocking_recv() {
-            let mut group = Vec::new();
-            gather(first, &mut work, &mut group, |ask| {
-                let segment = self.segment.as_ref().map(|segment| segment.name.clone()).unwrap_or_default();
-                let _ = ask.send((self.places.clone(), segment));
-            });
-            self.handle(group);
+    /// Works until the queue is closed and empty.
+    pub fn run(mut self, queue: &Queue) {
+        // Nobody shall wait for a writer that panicked.
+        let _guard = Abandon(queue);
+        while let Some(work) = queue.take() {
+            let mut group = Vec::with_capacity(work.len());
+            for work in work {
+                match work {
+                    Work::Append(request) => group.push(request),
+                    Work::Places(ask) => drop(ask.send(self.chains.clone())),
+                }
+            }
+            if !group.is_empty() {
+                self.handle(group);
+            }
         }
         self.spare.discard();
     }
@@ -140,15 +133,12 @@ impl Writer {
             requests.into_iter().for_each(|request| request.refuse(&closed));
             return Ok(());
         }
-        let mut batch = Batch::of(requests, self.next_seq, &self.places);
+        let mut batch = Batch::of(requests, self.next_seq, &self.chains);
         let written = self.write(&mut batch);
         match &written {
             Ok(()) => self.accept(batch),
             Err(error) => {
-                self.owed.extend(batch.pushed_again());
-                for (done, _) in batch.waiting {
-                    let _ = done.send(Err(error.clone()));
-                }
+                self.owed.extend(batch.refuse(error));
                 self.give_up_unless_full(error);
             }
         }
@@ -179,10 +169,10 @@ impl Writer {
 
     /// Closes the batch with its commit line, and makes both durable.
     fn write(&mut self, batch: &mut Batch) -> Result<(), Error> {
-        if batch.records.is_empty() {
+        if batch.is_empty() {
             return Ok(());
         }
-        batch.close(self.next_seq, &self.before)?;
+        batch.close(&self.before);
         let bytes = &batch.bytes;
         self.make_room(bytes.len() as u64)?;
         let Some(segment) = &mut self.segment else { return Err(Error::Closed("no segment".into())) };
@@ -197,8 +187,9 @@ impl Writer {
         if self.segment.as_ref().is_some_and(|segment| segment.used + needed <= segment.len) {
             return Ok(());
         }
-        let name = format!("{:020}{}", self.next_seq, crate::storage::SUFFIX);
-        let header = Header { first: self.next_seq, at: Utc::now(), processes: self.places.clone() };
+        let name: Arc<str> = format!("{:020}{}", self.next_seq, crate::storage::SUFFIX).into();
+        let processes = self.chains.iter().map(|(process, place)| (process.to_string(), place.clone())).collect();
+        let header = Header { first: self.next_seq, at: Utc::now(), processes };
         let header = line::write_header(&header).map_err(|error| Error::Closed(error.to_string()))?;
         let used = header.len() as u64;
         let made = self.spare.become_segment(&name, &header, used + needed);
@@ -209,19 +200,28 @@ impl Writer {
     }
 
     fn accept(&mut self, batch: Batch) {
-        if !batch.records.is_empty() {
-            self.before = batch.as_before(self.next_seq);
-            self.next_seq += batch.records.len() as u64;
-            let segment = self.segment.as_ref().map(|segment| segment.name.as_str()).unwrap_or_default();
-            batch.settle(&mut self.places, segment);
+        if batch.is_empty() {
+            batch.tell();
+            return;
         }
-        for record in batch.records {
-            // Nobody may be listening, and that is fine.
-            let _ = self.records.send(record);
+        self.next_seq = batch.next_seq();
+        if let Some(segment) = &self.segment {
+            batch.settle(&mut self.chains, &segment.name);
         }
-        for (done, seq) in batch.waiting {
-            let _ = done.send(Ok(seq));
+        if self.records.receiver_count() > 0 {
+            // The last of them may have gone meanwhile, and that is fine.
+            batch.records().for_each(|record| drop(self.records.send(record)));
         }
+        self.before = batch.tell();
+    }
+}
+
+/// When it goes, the queue is of no use any more.
+struct Abandon<'a>(&'a Queue);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 
@@ -231,39 +231,5 @@ fn batch_end(requests: &[Request]) -> usize {
         Some(0) => 1,
         Some(place) => place,
         None => requests.len(),
-    }
-}
-
-/// `first` and what else is there, up to a batch's size. Where nobody waits for any of it, a little
-/// more time is given for someone who does. Questions are answered on the way.
-fn gather(
-    first: Work,
-    work: &mut mpsc::UnboundedReceiver<Work>,
-    group: &mut Vec<Request>,
-    answer: impl Fn(oneshot::Sender<(BTreeMap<String, Place>, String)>),
-) {
-    let mut patience = IDLE_FLUSH;
-    let mut size = 0;
-    let mut next = Some(first);
-    loop {
-        while let Some(work) = next.take().or_else(|| work.try_recv().ok()) {
-            match work {
-                Work::Places(ask) => answer(ask),
-                Work::Append(request) => {
-                    // A rough measure is enough: it only bounds how long a batch can grow.
-                    size += 512 * request.entries.len();
-                    group.push(request);
-                }
-            }
-            if size >= MAX_BATCH_BYTES {
-                return;
-            }
-        }
-        if patience.is_zero() || work.is_closed() || group.is_empty() || group.iter().any(|request| request.done.is_some()) {
-            return;
-        }
-        let nap = Duration::from_millis(2);
-        std::thread::sleep(nap);
-        patience = patience.saturating_sub(nap);
     }
 }

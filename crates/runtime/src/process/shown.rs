@@ -105,6 +105,13 @@ impl StatusWatch {
         }
     }
 
+    /// Returns how many runs came to an end, once there are `count`; `None` if the process's task ends
+    /// before. Cheaper than to look at the whole status.
+    pub async fn wait_for_runs(&mut self, count: u64) -> Option<u64> {
+        let enough = self.shown.wait_for(|shown| shown.base.invocation_count >= count).await;
+        enough.ok().map(|shown| shown.base.invocation_count)
+    }
+
     /// It has come to an end, and is not started again by itself. Cheaper to ask than the whole status.
     pub fn is_over(&self) -> bool {
         let shown = self.shown.borrow();

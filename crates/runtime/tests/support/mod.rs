@@ -1,5 +1,6 @@
 //! A runtime over memory, with an agent that does one thing.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,14 +18,21 @@ pub enum Act {
     Say(&'static str),
     Hang,
     Fail,
+    /// So many runs fail, the others do not.
+    FailFirst(u32),
     Direct(Directive),
     Write(&'static str, Value),
 }
 
+/// How long the log's segments are.
+pub const SEGMENT: u64 = 1 << 20;
+
 pub struct Bench {
     pub clock: ManualClock,
-    storage: MemoryStorage,
+    pub storage: MemoryStorage,
     context: Arc<Mutex<Option<Arc<Context>>>>,
+    /// How often the agent was asked.
+    asked: Arc<AtomicU32>,
 }
 
 impl Bench {
@@ -33,7 +41,7 @@ impl Bench {
     }
 
     fn over(storage: MemoryStorage) -> Self {
-        Self { clock: ManualClock::new(DateTime::UNIX_EPOCH), storage, context: Arc::default() }
+        Self { clock: ManualClock::new(DateTime::UNIX_EPOCH), storage, context: Arc::default(), asked: Arc::default() }
     }
 
     /// What is on the disk now, as the next life finds it.
@@ -42,11 +50,12 @@ impl Bench {
     }
 
     pub fn runtime(&self, spec: ProcessSpec, act: Act) -> Arc<AgentRuntime> {
-        let log = Log::open_storage(Arc::new(self.storage.clone()), 1 << 20).expect("the log opens");
+        let log = Log::open_storage(Arc::new(self.storage.clone()), SEGMENT).expect("the log opens");
         let mut parts = RuntimeParts::new(log.into());
         parts.clock = Arc::new(self.clock.clone());
         let runtime = AgentRuntime::new(parts);
-        let blueprint = Fixed { act, context: Arc::clone(&self.context), clock: Arc::new(self.clock.clone()) };
+        let (context, asked) = (Arc::clone(&self.context), Arc::clone(&self.asked));
+        let blueprint = Fixed { act, context, asked, clock: Arc::new(self.clock.clone()) };
         runtime.add_process(spec, Arc::new(blueprint)).expect("the name is free");
         Arc::new(runtime)
     }
@@ -76,6 +85,16 @@ impl Bench {
         context.as_ref().expect("it was built").state().get(key)
     }
 
+    /// Waits until `holds`; for what no status shows.
+    pub async fn until_async<Answer: Future<Output = bool>>(&self, holds: impl Fn() -> Answer) {
+        let watched = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), watched).await.expect("it never came");
+    }
+
     pub async fn until(&self, runtime: &AgentRuntime, wanted: impl Fn(&ProcessStatus) -> bool) {
         let watched = async {
             loop {
@@ -95,6 +114,7 @@ impl Bench {
 struct Fixed {
     act: Act,
     context: Arc<Mutex<Option<Arc<Context>>>>,
+    asked: Arc<AtomicU32>,
     clock: Arc<dyn Clock>,
 }
 
@@ -103,19 +123,23 @@ impl Blueprint for Fixed {
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::with_clock(ContextConfig::default(), Arc::clone(&self.clock)).expect("a context"));
         *self.context.lock().expect("unpoisoned") = Some(Arc::clone(&context));
-        let agent = Arc::new(OneThing { act: self.act.clone() });
+        let agent = Arc::new(OneThing { act: self.act.clone(), asked: Arc::clone(&self.asked) });
         Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
     }
 }
 
 struct OneThing {
     act: Act,
+    asked: Arc<AtomicU32>,
 }
 
 #[async_trait]
 impl Agent for OneThing {
     async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Error> {
+        let before = self.asked.fetch_add(1, Ordering::SeqCst);
         match &self.act {
+            Act::FailFirst(count) if before < *count => Err(Error::Failed("not yet".into())),
+            Act::FailFirst(_) => Ok(Outcome { reply: "at last".to_owned(), ..Outcome::default() }),
             Act::Say(text) => Ok(Outcome { reply: (*text).to_owned(), ..Outcome::default() }),
             Act::Hang => std::future::pending().await,
             Act::Fail => Err(Error::Failed("it was told to".into())),

@@ -35,10 +35,8 @@ impl Plan {
         let everything = || Self::of(names, names.to_vec(), BTreeMap::new(), extent);
         let (Extent::Needed, Some(last)) = (extent, names.last()) else { return Ok(everything()) };
         let Some(header) = header(storage, last)? else { return Ok(everything()) };
-        let wanted = |name: &&String| {
-            let range = |place: &line::Place| place.start(generation).to_owned()..=place.last.clone();
-            *name == last || header.processes.values().any(|place| range(place).contains(*name))
-        };
+        let between = |place: &line::Place, name: &str| place.start(generation) <= name && name <= &*place.last;
+        let wanted = |name: &&String| *name == last || header.processes.values().any(|place| between(place, name));
         let segments = names.iter().filter(wanted).cloned().collect();
         let start = |(process, place): (&String, &line::Place)| (process.clone(), place.start(generation).to_owned());
         Ok(Self::of(names, segments, header.processes.iter().map(start).collect(), extent))

@@ -1,10 +1,12 @@
 //! Takes a log's lines one by one, and knows at each what may be relied upon.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::batch::Batch;
 use super::plan::Plan;
 use super::{Extent, Recovery, TornTail};
+use crate::log::batch::Chains;
 use crate::log::hash::Hash;
 use crate::log::line::{self, Commit, Header, Line, Place, Unreadable};
 use crate::log::scan::Scanned;
@@ -13,11 +15,11 @@ use crate::{Entry, Record};
 pub struct Reader<'a> {
     plan: &'a Plan,
     recovery: Recovery,
-    places: BTreeMap<String, Place>,
+    places: Chains,
     batch: Batch,
     /// A batch that is not what its commit line says, as long as no other one follows it.
     garbled: Option<(Batch, Commit)>,
-    segment: String,
+    segment: Arc<str>,
     /// The segment before this one was not read: what it held is known from this one's header.
     skipped: bool,
     /// Processes whose records from here on continue nothing that is known.
@@ -30,7 +32,7 @@ pub struct Reader<'a> {
 struct Claim {
     hash: Hash,
     /// The segments in which it is spoken of first and last.
-    segments: (String, String),
+    segments: (Arc<str>, Arc<str>),
 }
 
 impl<'a> Reader<'a> {
@@ -38,10 +40,10 @@ impl<'a> Reader<'a> {
         Self {
             plan,
             recovery: Recovery::default(),
-            places: BTreeMap::new(),
+            places: Chains::new(),
             batch: Batch::default(),
             garbled: None,
-            segment: String::new(),
+            segment: Arc::default(),
             skipped: false,
             broken: BTreeSet::new(),
             claimed: BTreeMap::new(),
@@ -52,7 +54,7 @@ impl<'a> Reader<'a> {
     /// it says, going on without it would be a guess.
     pub fn segment(&mut self, name: &str, mut scanned: Scanned) -> Result<(), (u64, String)> {
         self.skipped = self.plan.after_a_gap.contains(name);
-        name.clone_into(&mut self.segment);
+        self.segment = name.into();
         let lines = std::mem::take(&mut scanned.lines);
         let mut lines = lines.into_iter().peekable();
         while let Some(line) = lines.next() {
@@ -78,25 +80,28 @@ impl<'a> Reader<'a> {
         }
         for (process, place) in header.processes {
             self.claim(&process, place.hash, &place.from);
-            let begins_here = self.plan.starts.get(&process) == Some(&self.segment);
+            let begins_here = self.plan.starts.get(&process).is_some_and(|start| **start == *self.segment);
             if begins_here || (self.skipped && self.is_wanted(&process) && !self.was_read(&process)) {
                 self.begin_at(&process, place);
-            } else if self.is_wanted(&process) && self.places.get(&process).is_none_or(|known| known.hash != place.hash) {
+            } else if self.is_wanted(&process) && self.places.get(&*process).is_none_or(|known| known.hash != place.hash) {
                 self.damage(&process, format!("records before {} are damaged or missing", header.first));
             }
         }
     }
 
-    fn claim(&mut self, process: &str, hash: Hash, segment: &str) {
-        let first = || Claim { hash, segments: (segment.to_owned(), segment.to_owned()) };
-        let claim = self.claimed.entry(process.to_owned()).or_insert_with(first);
+    fn claim(&mut self, process: &str, hash: Hash, segment: &Arc<str>) {
+        let Some(claim) = self.claimed.get_mut(process) else {
+            let segments = (Arc::clone(segment), Arc::clone(segment));
+            self.claimed.insert(process.to_owned(), Claim { hash, segments });
+            return;
+        };
         claim.hash = hash;
         let (first, last) = &mut claim.segments;
-        if segment < first.as_str() {
-            segment.clone_into(first);
+        if **segment < **first {
+            *first = Arc::clone(segment);
         }
-        if segment > last.as_str() {
-            segment.clone_into(last);
+        if **segment > **last {
+            *last = Arc::clone(segment);
         }
     }
 
@@ -116,12 +121,12 @@ impl<'a> Reader<'a> {
         if self.plan.extent == Extent::Needed && self.is_too_old(&place) {
             self.damage(process, format!("its records before segment {} are gone", self.segment));
         }
-        self.places.insert(process.to_owned(), place);
+        self.places.insert(process.into(), place);
     }
 
     /// The records with which the process began, or its checkpoint, are in a segment that is gone.
     fn is_too_old(&self, place: &Place) -> bool {
-        self.plan.oldest.as_ref().is_some_and(|oldest| place.from < *oldest)
+        self.plan.oldest.as_ref().is_some_and(|oldest| *place.from < **oldest)
     }
 
     fn commit(&mut self, commit: Commit, after_blank: bool) {
@@ -153,7 +158,7 @@ impl<'a> Reader<'a> {
         }
         for (process, head) in &commit.heads {
             self.claim(process, *head, &self.segment.clone());
-            if self.is_wanted(process) && self.places.get(process).is_none_or(|known| known.hash != *head) {
+            if self.is_wanted(process) && self.places.get(process.as_str()).is_none_or(|known| known.hash != *head) {
                 self.damage(process, format!("records up to {} are damaged or missing", commit.last));
             }
         }
@@ -179,7 +184,7 @@ impl<'a> Reader<'a> {
         if garbled {
             let Some(place) = self.places.get_mut(process).filter(|_| !self.broken.contains(process)) else { return false };
             (place.n, place.hash) = (place.n + 1, *head);
-            place.last.clone_from(&self.segment);
+            place.last = Arc::clone(&self.segment);
             let what = format!("record {}, which says again what is known without it, is damaged", commit.last);
             self.recovery.mended.insert(process.to_owned(), what);
             return false;
@@ -195,7 +200,7 @@ impl<'a> Reader<'a> {
 
     /// Whether a record whose own checksum fits continues its process's chain.
     fn continues(&self, text: &[u8], link: Option<(Hash, bool)>, record: &Record, hash: Hash) -> bool {
-        let place = self.places.get(&record.process);
+        let place = self.places.get(record.process.as_str());
         let (n, previous) = place.map_or((0, Hash::GENESIS), |place| (place.n, place.hash));
         let linked = match link {
             Some((before, linked)) => linked && before == previous,
@@ -213,9 +218,13 @@ impl<'a> Reader<'a> {
             self.damage(&record.process.clone(), what);
             return;
         }
-        let place = self.places.get(&record.process);
-        let place = Place::after(place, record.n, hash, &self.segment, record.entry.restates());
-        self.places.insert(record.process.clone(), place);
+        match self.places.get_mut(record.process.as_str()) {
+            Some(place) => place.move_on(record.n, hash, &self.segment, record.entry.restates()),
+            None => {
+                let place = Place::new(record.n, hash, &self.segment);
+                self.places.insert(record.process.as_str().into(), place);
+            }
+        }
         self.keep(record);
     }
 
@@ -237,7 +246,7 @@ impl<'a> Reader<'a> {
 
     /// The process's records in this segment count.
     fn is_wanted(&self, process: &str) -> bool {
-        self.plan.starts.get(process).is_none_or(|start| *start <= self.segment)
+        self.plan.starts.get(process).is_none_or(|start| **start <= *self.segment)
     }
 
     fn is_damaged(&self, process: &str) -> bool {
@@ -250,13 +259,14 @@ impl<'a> Reader<'a> {
     }
 
     fn damage_all(&mut self, what: &str) {
-        let all: BTreeSet<String> = self.places.keys().filter(|process| self.is_wanted(process)).cloned().collect();
+        let all: BTreeSet<String> =
+            self.places.keys().filter(|process| self.is_wanted(process)).map(|process| process.to_string()).collect();
         for process in all {
             self.damage(&process, what.to_owned());
         }
     }
 
-    pub fn finish(mut self) -> (Recovery, BTreeMap<String, Place>) {
+    pub fn finish(mut self) -> (Recovery, Chains) {
         self.recovery.torn = self.torn();
         if self.plan.extent == Extent::Needed {
             self.miss_checkpoints();
@@ -272,7 +282,7 @@ impl<'a> Reader<'a> {
         for process in self.recovery.damaged.keys() {
             let Some(Claim { hash, segments: (first, last) }) = self.claimed.remove(process) else { continue };
             let nowhere = || Place { n: 0, hash, from: first.clone(), before: first.clone(), last: last.clone() };
-            let place = self.places.entry(process.clone()).or_insert_with(nowhere);
+            let place = self.places.entry(process.as_str().into()).or_insert_with(nowhere);
             place.hash = hash;
             place.last = last.max(std::mem::take(&mut place.last));
         }
@@ -292,14 +302,14 @@ impl<'a> Reader<'a> {
     /// that is known has records.
     fn miss_checkpoints(&mut self) {
         let from_the_middle = |record: &Record| record.n > 1 && !matches!(record.entry, Entry::Checkpoint { .. });
-        let begins_well = |process: &String| {
+        let begins_well = |process: &str| {
             let first = self.recovery.processes.get(process).and_then(|records| records.first());
             first.is_some_and(|first| !from_the_middle(first))
         };
-        let missing: Vec<String> = self.places.keys().filter(|process| !begins_well(process)).cloned().collect();
+        let missing: Vec<Arc<str>> = self.places.keys().filter(|process| !begins_well(process)).cloned().collect();
         for process in missing {
             self.damage(&process, "the checkpoint from which it would go on is missing".to_owned());
-            self.recovery.processes.remove(&process);
+            self.recovery.processes.remove(&*process);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What is written down, one entry a fact.
 
+mod read;
+mod write;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +14,8 @@ use crate::{Decision, LifecycleState, ProcessFold};
 
 /// One fact about one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+// What is derived reads and writes the fields; `read` and `write` put them into one object with the kind.
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Entry {
     /// The process's lifecycle moved.
     StateTransition {
@@ -287,7 +291,7 @@ impl fmt::Display for Entry {
 }
 
 /// An entry with its place in the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its number in the log, from 1, without gaps.
     pub seq: u64,
@@ -300,6 +304,5 @@ pub struct Record {
     /// When.
     pub at: DateTime<Utc>,
     /// The fact.
-    #[serde(flatten)]
     pub entry: Entry,
 }

@@ -1,0 +1,86 @@
+//! Events whose runs failed for good, from their failing to what an operator makes of them.
+
+use serde_json::{Value, json};
+
+use crate::binary::{LONG, Live, Scene, eventually};
+
+/// An agent that can only handle what is said to be good.
+const PICKY: &str = r#"
+version: "1.0"
+name: picky
+model: "scripted:script.yaml"
+triggers: [{type: event, event_type: work}]
+config: {max_consecutive_failures: 100}
+"#;
+
+const SCRIPT: &str = "rules: [{when: {event: good}, say: handled it}]";
+
+fn scene() -> Scene {
+    let scene = Scene::empty();
+    std::fs::write(scene.example().join("picky.agent"), PICKY).expect("written");
+    std::fs::write(scene.example().join("script.yaml"), SCRIPT).expect("written");
+    scene
+}
+
+fn letters(scene: &Scene, count: usize) -> Vec<Value> {
+    let listed = || scene.ask_json(&["dlq", "list"]).as_array().cloned().filter(|letters| letters.len() == count);
+    eventually(LONG, listed).unwrap_or_else(|| panic!("{count} dead letters never came"))
+}
+
+fn started(scene: &Scene) -> Live {
+    let mut live = Live::start(&mut scene.run());
+    live.says("started");
+    eventually(LONG, || scene.ask(&["ps"]).stdout.contains("awaiting").then_some(())).expect("it is up");
+    live
+}
+
+#[test]
+fn dead_letters_are_listed_shown_retried_and_dropped_live_and_offline() {
+    let scene = scene();
+    let mut live = started(&scene);
+    for number in 0..3 {
+        scene.ask(&["emit", "work", "--data", &json!({"number": number}).to_string()]).with_code(0);
+    }
+    let dead = letters(&scene, 3);
+    let id = |number: usize| dead[number]["event"]["event_id"].as_str().expect("an id").to_owned();
+    assert_eq!((&dead[0]["process"], &dead[0]["event"]["payload"]["data"]), (&json!("picky"), &json!({"number": 0})));
+
+    let table = scene.ask(&["dlq", "list"]).with_code(0).stdout;
+    assert!(table.starts_with("EVENT") && table.contains(&id(1)) && table.contains("picky"), "{table}");
+    let shown = scene.ask(&["dlq", "show", &id(2)]).with_code(0).stdout;
+    assert!(shown.contains("because") && shown.contains("\"number\": 2") && shown.contains("flyball why"), "{shown}");
+    let told = scene.ask(&["ps"]).with_code(0).stdout;
+    assert!(told.contains("3 dead letter(s): see `flyball dlq list`"), "{told}");
+
+    // It fails again for the same reason, in a run of its own.
+    let told = scene.ask(&["dlq", "retry", &id(0), "--note", "perhaps now"]).with_code(0).stdout;
+    assert!(told.contains("picky handles it now"), "{told}");
+    live.says("has event");
+    assert_ne!(letters(&scene, 3)[2]["run"], dead[0]["run"]);
+    scene.ask(&["dlq", "drop", &id(1), "--note", "never mind"]).with_code(0);
+    assert_eq!(letters(&scene, 2).iter().filter(|letter| letter["event"]["event_id"] == id(1).as_str()).count(), 0);
+    scene.ask(&["stop"]).with_code(0);
+    live.end(LONG).with_code(0);
+
+    // Mended while nobody runs: what is retried then is handled at the next start.
+    std::fs::write(scene.example().join("script.yaml"), "rules: [{say: handled it}]").expect("written");
+    let told = scene.ask(&["dlq", "retry", "--all"]).with_code(0).stdout;
+    assert_eq!(told.matches("picky handles it at the next `flyball run`").count(), 2, "{told}");
+    assert!(scene.ask(&["dlq", "list"]).with_code(0).stdout.contains("there is no dead letter"));
+    let _live = started(&scene);
+    let handled = || (scene.ask_json(&["ps"])["processes"]["picky"]["events"]["completed"] == 2).then_some(());
+    eventually(LONG, handled).expect("both are handled");
+    let events = scene.ask_json(&["ps"])["processes"]["picky"]["events"].clone();
+    assert_eq!(events, json!({"accepted": 3, "completed": 2, "dead_lettered": 0, "cancelled": 1, "expired": 0}));
+}
+
+#[test]
+fn a_dead_letter_that_is_not_there_is_told() {
+    let scene = scene();
+    let _live = started(&scene);
+    let refused = scene.ask(&["dlq", "retry", "nothing"]).with_code(1);
+    assert!(refused.stderr.contains("no dead letter is event 'nothing': see `flyball dlq list`"), "{}", refused.stderr);
+    let refused = scene.ask(&["dlq", "list", "pickey"]).with_code(1);
+    assert!(refused.stderr.contains("did you mean 'picky'"), "{}", refused.stderr);
+    assert!(scene.ask(&["dlq", "retry"]).with_code(2).stderr.contains("<ID>"));
+}

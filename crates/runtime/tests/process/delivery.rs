@@ -1,0 +1,207 @@
+//! What becomes of an event whose run fails, or that has to wait; and that none is lost count of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::{Act, Bench, SEGMENT};
+use flyball_core_agent::Clock;
+use flyball_journal::{Entry, EventCounts, Fault};
+use flyball_runtime::{AgentRuntime, Control, ControlError, Delivery, ProcessSpec, ProcessStatus};
+use flyball_triggers::Refusal;
+
+fn spec(delivery: Delivery) -> ProcessSpec {
+    let mut spec = ProcessSpec::new("p");
+    spec.max_consecutive_failures = 100;
+    spec.delivery = delivery;
+    spec
+}
+
+fn retries(max_retries: u32) -> Delivery {
+    Delivery { max_retries, retry_backoff: Duration::from_secs(10), ..Delivery::default() }
+}
+
+/// Every event that was accepted has an end or is open.
+fn balance(status: &ProcessStatus) -> EventCounts {
+    let counts = status.events;
+    assert_eq!(counts.accepted, counts.ended() + status.open_events as u64, "{status:#?}");
+    counts
+}
+
+async fn status(runtime: &AgentRuntime) -> ProcessStatus {
+    runtime.process_status("p").await.expect("there is p")
+}
+
+#[tokio::test]
+async fn a_failed_run_is_tried_again_after_its_wait_and_counts_as_one() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(spec(retries(2)), Act::FailFirst(2));
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("a")).await.expect("taken");
+    let failed = |count| {
+        let bench = &bench;
+        let runtime = &runtime;
+        async move {
+            let so_often =
+                |entries: &[Entry]| entries.iter().filter(|entry| matches!(entry, Entry::Error { .. })).count() == count;
+            bench.until_async(|| async { so_often(&bench.entries(runtime)) }).await;
+        }
+    };
+    failed(1).await;
+    bench.clock.advance(Duration::from_secs(9));
+    bench.until(&runtime, |status| status.active_runs == 0).await;
+    failed(1).await;
+    bench.clock.advance(Duration::from_secs(1));
+    failed(2).await;
+    bench.clock.advance(Duration::from_secs(20));
+    bench.until(&runtime, |status| status.invocation_count == 1).await;
+    let status = status(&runtime).await;
+    assert_eq!((status.consecutive_failures, balance(&status).completed), (0, 1));
+    let attempts = bench.entries(&runtime).into_iter().filter_map(|entry| match entry {
+        Entry::InvocationStart { run, attempt, .. } => Some((run, attempt)),
+        _ => None,
+    });
+    let attempts: Vec<_> = attempts.collect();
+    assert_eq!(attempts.iter().map(|(_, attempt)| *attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(attempts.iter().all(|(run, _)| *run == attempts[0].0), "under one id: {attempts:?}");
+}
+
+#[tokio::test]
+async fn a_retry_outlives_a_crash() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(spec(retries(1)), Act::Fail);
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("a")).await.expect("taken");
+    bench.until_async(|| async { bench.entries(&runtime).iter().any(|entry| matches!(entry, Entry::Error { .. })) }).await;
+    let after = bench.crash();
+    let runtime = after.runtime(spec(retries(1)), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    assert_eq!(status(&runtime).await.invocation_count, 0, "its time has not come");
+    after.clock.advance(Duration::from_secs(11));
+    after.until(&runtime, |status| status.events.completed == 1).await;
+}
+
+#[tokio::test]
+async fn what_fails_for_good_is_a_dead_letter_until_someone_sees_to_it() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(spec(retries(0)), Act::FailFirst(3));
+    runtime.start("p").await.expect("it starts");
+    let mut ids = Vec::new();
+    for key in ["a", "b", "c"] {
+        ids.push(runtime.inject("p", bench.event(key)).await.expect("taken").event_id);
+    }
+    bench.until(&runtime, |status| status.events.dead_lettered == 3).await;
+    assert_eq!(status(&runtime).await.consecutive_failures, 3);
+    runtime.see_to_dead_letter("p", &ids[0], true, "mended").await.expect("it is handled once more");
+    bench.until(&runtime, |status| status.events.completed == 1).await;
+    runtime.see_to_dead_letter("p", &ids[1], false, "never mind").await.expect("it is given up");
+    let status = status(&runtime).await;
+    let counts = balance(&status);
+    assert_eq!((counts.completed, counts.cancelled, counts.dead_lettered), (1, 1, 1));
+    let again = runtime.see_to_dead_letter("p", &ids[0], true, "").await.expect_err("it is none any more");
+    assert!(matches!(&again, ControlError::State(why) if why.contains("dlq list")), "{again}");
+    // It was taken once, and is not taken again.
+    assert!(runtime.inject("p", bench.event("a")).await.expect("known").duplicate);
+    let after = bench.crash();
+    let runtime = after.runtime(spec(retries(0)), Act::Say("done"));
+    assert_eq!(runtime.process_status("p").await.expect("there is p").events, counts, "a crash changes no count");
+}
+
+#[tokio::test]
+async fn a_dead_letter_can_be_seen_to_while_its_process_is_stopped() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(spec(retries(0)), Act::FailFirst(1));
+    runtime.start("p").await.expect("it starts");
+    let id = runtime.inject("p", bench.event("a")).await.expect("taken").event_id;
+    bench.until(&runtime, |status| status.events.dead_lettered == 1).await;
+    runtime.stop("p").await.expect("it stops");
+    runtime.see_to_dead_letter("p", &id, true, "").await.expect("it is recorded");
+    runtime.start("p").await.expect("it starts");
+    bench.until(&runtime, |status| status.events.completed == 1).await;
+}
+
+#[tokio::test]
+async fn an_event_that_waited_too_long_expires_though_the_process_is_paused() {
+    let bench = Bench::new();
+    let max_age = Some(Duration::from_secs(60));
+    let runtime = bench.runtime(spec(Delivery { max_age, ..Delivery::default() }), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    runtime.pause("p", "lunch").await.expect("it pauses");
+    runtime.inject("p", bench.event("a")).await.expect("taken");
+    bench.clock.advance(Duration::from_secs(50));
+    runtime.inject("p", bench.event("b")).await.expect("taken");
+    bench.clock.advance(Duration::from_secs(20));
+    bench.until(&runtime, |status| status.events.expired == 1).await;
+    runtime.resume("p").await.expect("it goes on");
+    bench.until(&runtime, |status| status.events.completed == 1).await;
+    balance(&status(&runtime).await);
+}
+
+#[tokio::test]
+async fn on_a_full_disk_events_are_refused_and_all_goes_on_when_there_is_room() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(spec(retries(0)), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("before")).await.expect("taken");
+    bench.until(&runtime, |status| status.events.completed == 1).await;
+    // What is there may stay, and nothing comes to it: the next segment cannot be made.
+    bench.storage.set_faults(&[Fault::Capacity(2 * SEGMENT)]);
+    let refused = fill_up(&bench, &runtime).await;
+    assert_eq!(refused, ControlError::Refused(Refusal::NoRoom));
+    assert!(status(&runtime).await.disk_full);
+    bench.storage.set_faults(&[]);
+    // Its own look at the disk is a second away, by its clock.
+    bench.clock.advance(Duration::from_secs(2));
+    bench.until(&runtime, |status| !status.disk_full && status.open_events == 0).await;
+    runtime.inject("p", bench.event("after")).await.expect("there is room again");
+    bench.until(&runtime, |status| status.open_events == 0).await;
+    let status = status(&runtime).await;
+    assert_eq!(balance(&status).completed, status.events.accepted, "every accepted event was handled: {status:#?}");
+}
+
+/// Offers large events until one is refused.
+async fn fill_up(bench: &Bench, runtime: &Arc<AgentRuntime>) -> ControlError {
+    for number in 0.. {
+        let mut event = bench.event(&format!("fill {number}"));
+        event.payload = serde_json::json!("x".repeat(100_000));
+        if let Err(refused) = runtime.inject("p", event).await {
+            return refused;
+        }
+        assert!(number < 1_000, "the disk never fills");
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn more_bytes_than_may_wait_are_refused_and_taken_when_there_is_room() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(spec(retries(0)), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    runtime.pause("p", "lunch").await.expect("it pauses");
+    let large = |number: u32| {
+        let mut event = bench.event(&number.to_string());
+        event.payload = serde_json::json!("x".repeat(8 << 20));
+        event
+    };
+    let mut taken = 0;
+    let refused = loop {
+        match runtime.inject("p", large(taken)).await {
+            Ok(_) => taken += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, ControlError::Refused(Refusal::Full { .. })), "{refused}");
+    assert!((2..20).contains(&taken), "{taken} events of 8 MiB waited");
+    runtime.resume("p").await.expect("it goes on");
+    bench.until(&runtime, |status| status.open_events == 0).await;
+    runtime.inject("p", large(taken)).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn the_wait_before_a_retry_doubles_up_to_a_limit_and_ends() {
+    let delivery = Delivery { max_retries: 4, retry_backoff_max: Duration::from_secs(30), ..retries(4) };
+    let now = Bench::new().clock.now();
+    let waits: Vec<Option<i64>> =
+        (1..=5).map(|failures| delivery.retry_at(failures, now).map(|at| (at - now).num_seconds())).collect();
+    assert_eq!(waits, [Some(10), Some(20), Some(30), Some(30), None]);
+    assert_eq!(retries(0).retry_at(1, now), None);
+}
