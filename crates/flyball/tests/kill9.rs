@@ -8,7 +8,7 @@ mod kill;
 
 use std::collections::BTreeSet;
 
-use binary::{LONG, Live, Scene, finish};
+use binary::{LONG, Live, Random, Scene, finish};
 use kill::{Case, Moment, after, kills, verdict};
 
 /// One moment after each kind of record, and after each call that the three agents make.
@@ -65,7 +65,7 @@ fn a_run_that_is_killed_after_any_kind_of_record_is_finished_by_the_next() {
 fn a_run_that_is_killed_at_a_seeded_moment_is_finished_by_the_next() {
     let seed = std::env::var(SEED_VARIABLE).ok().map_or(20_261_123, |seed| seed.parse().expect("the seed is a number"));
     println!("{SEED_VARIABLE}={seed}");
-    let mut random = kill::Random(seed);
+    let mut random = Random(seed);
     // A run that nobody disturbs writes some 62 records, most of them in a tenth of a second.
     let cases: Vec<Case> =
         (0..10).map(|_| Case::new([Moment::Later { records: 1 + random.below(45), micros: random.below(10_000) }])).collect();

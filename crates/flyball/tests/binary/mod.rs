@@ -3,12 +3,14 @@
 #![allow(dead_code, unused_imports, reason = "every test binary uses another part of it")]
 
 mod live;
+mod random;
 mod scene;
 pub mod server;
 
 use std::time::{Duration, Instant};
 
 pub use live::{Ended, Live, finish};
+pub use random::Random;
 pub use scene::Scene;
 
 /// Nothing in these tests takes this long, whatever else the machine does.

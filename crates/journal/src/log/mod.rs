@@ -182,7 +182,9 @@ pub fn read(dir: &Path) -> Result<Vec<Record>, Error> {
     Ok(records)
 }
 
-/// Cuts a torn end off, and the blank rest of the last segment, since a new one is started.
+/// Cuts a torn end off, and the blank rest of the last segment, since a new one is started. What is left
+/// of that segment is durable then: a killed process may have written its last batch and not synced it, and
+/// what follows now is built upon it.
 fn trim(storage: &dyn Storage, recovery: &Recovery) -> Result<(), Error> {
     let failed = |name: &str, error: std::io::Error| recover::io_error("cutting", storage, name, &error);
     let mut names = storage.list().map_err(|error| failed("", error))?;
@@ -199,10 +201,7 @@ fn trim(storage: &dyn Storage, recovery: &Recovery) -> Result<(), Error> {
     if used == 0 {
         return crate::storage::remove(storage, last).map_err(|error| failed(last, error));
     }
-    if used < bytes.len() as u64 {
-        storage.cut(last, used).map_err(|error| failed(last, error))?;
-    }
-    Ok(())
+    storage.cut(last, used.min(bytes.len() as u64)).map_err(|error| failed(last, error))
 }
 
 fn closed() -> Error {

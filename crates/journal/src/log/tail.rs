@@ -61,7 +61,9 @@ impl Lost {
     fn add(&mut self, torn: &TornTail, recovery: &Recovery) {
         self.why = format!("the end of the journal was cut off at byte {} of {}", torn.offset, torn.segment);
         let touched = |process: &&String| torn.processes.as_ref().is_none_or(|named| named.contains(process));
-        for process in recovery.processes.keys().filter(touched) {
+        // A damaged process does not run, and its chain takes no further record.
+        let sound = |process: &&String| !recovery.damaged.contains_key(*process);
+        for process in recovery.processes.keys().filter(touched).filter(sound) {
             let fold = ProcessFold::of(&recovery.processes[process]);
             let open: BTreeSet<String> = fold.open_events.into_values().map(|event| event.event_id).collect();
             if !open.is_empty() {

@@ -46,6 +46,11 @@ impl Batch {
         matches!(self.lines.first(), Some(Waiting { line: Ok(Line::Record { record, .. }), .. }) if record.seq == commit.first)
     }
 
+    /// Every line is one that was written, as far as a line can tell.
+    pub fn is_readable(&self) -> bool {
+        self.lines.iter().all(|waiting| waiting.line.is_ok())
+    }
+
     /// Everything that is wrong with the lines can come from parts of the file that were never written:
     /// a power cut before the sync returned leaves that. `before_commit` says that blank bytes stand
     /// before the commit line.

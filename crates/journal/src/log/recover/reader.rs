@@ -1,6 +1,6 @@
 //! Takes a log's lines one by one, and knows at each what may be relied upon.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -24,6 +24,15 @@ pub struct Reader<'a> {
     skipped: bool,
     /// Processes whose records from here on continue nothing that is known.
     broken: BTreeSet<String>,
+    /// Where each process stands by the word of commit lines and headers alone.
+    claimed: BTreeMap<String, Claim>,
+}
+
+/// What is said of a process apart from its own records.
+struct Claim {
+    hash: Hash,
+    /// The segments in which it is spoken of first and last.
+    segments: (Arc<str>, Arc<str>),
 }
 
 impl<'a> Reader<'a> {
@@ -37,6 +46,7 @@ impl<'a> Reader<'a> {
             segment: Arc::default(),
             skipped: false,
             broken: BTreeSet::new(),
+            claimed: BTreeMap::new(),
         }
     }
 
@@ -69,13 +79,36 @@ impl<'a> Reader<'a> {
             self.recovery.last_seq = header.first.saturating_sub(1);
         }
         for (process, place) in header.processes {
+            self.claim(&process, place.hash, &place.from);
             let begins_here = self.plan.starts.get(&process).is_some_and(|start| **start == *self.segment);
-            if begins_here || (self.skipped && self.is_wanted(&process)) {
+            if begins_here || (self.skipped && self.is_wanted(&process) && !self.was_read(&process)) {
                 self.begin_at(&process, place);
             } else if self.is_wanted(&process) && self.places.get(&*process).is_none_or(|known| known.hash != place.hash) {
                 self.damage(&process, format!("records before {} are damaged or missing", header.first));
             }
         }
+    }
+
+    fn claim(&mut self, process: &str, hash: Hash, segment: &Arc<str>) {
+        let Some(claim) = self.claimed.get_mut(process) else {
+            let segments = (Arc::clone(segment), Arc::clone(segment));
+            self.claimed.insert(process.to_owned(), Claim { hash, segments });
+            return;
+        };
+        claim.hash = hash;
+        let (first, last) = &mut claim.segments;
+        if **segment < **first {
+            *first = Arc::clone(segment);
+        }
+        if **segment > **last {
+            *last = Arc::clone(segment);
+        }
+    }
+
+    /// All of the process that comes before this segment was to be read, so it must have come to what the
+    /// header says. Whoever reads everything takes what there is on both sides of a gap.
+    fn was_read(&self, process: &str) -> bool {
+        self.plan.extent == Extent::Needed && self.places.contains_key(process)
     }
 
     /// Takes a process's place over from a header.
@@ -114,7 +147,8 @@ impl<'a> Reader<'a> {
     }
 
     fn take_batch(&mut self, batch: Batch, commit: &Commit) {
-        let (garbled, begins) = (!batch.fits(commit), batch.begins(commit));
+        let garbled = !batch.fits(commit);
+        let all_fit = garbled && batch.begins(commit) && batch.is_readable();
         let vouched = commit.restates.as_ref().is_some_and(|process| self.restated(process, commit, garbled));
         for waiting in batch.lines {
             if let Ok(Line::Record { record, hash }) = waiting.line {
@@ -123,6 +157,7 @@ impl<'a> Reader<'a> {
             }
         }
         for (process, head) in &commit.heads {
+            self.claim(process, *head, &self.segment.clone());
             if self.is_wanted(process) && self.places.get(process.as_str()).is_none_or(|known| known.hash != *head) {
                 self.damage(process, format!("records up to {} are damaged or missing", commit.last));
             }
@@ -132,8 +167,9 @@ impl<'a> Reader<'a> {
         if commit.before > self.recovery.last_seq + 1 {
             self.damage_all("records were lost together with the lines that name their processes");
         }
-        // Lines that each fit, in a batch that does not: something was put between them.
-        if garbled && begins && commit.restates.is_none() && !commit.heads.keys().any(|process| self.is_damaged(process)) {
+        // Lines that each fit, in a batch that does not: something was put between them. Where a line does
+        // not fit, the heads above have said whether it was needed.
+        if all_fit && commit.restates.is_none() && !commit.heads.keys().any(|process| self.is_damaged(process)) {
             for process in commit.heads.keys() {
                 self.damage(process, format!("the batch up to {} is not what was written", commit.last));
             }
@@ -235,7 +271,21 @@ impl<'a> Reader<'a> {
         if self.plan.extent == Extent::Needed {
             self.miss_checkpoints();
         }
+        self.vouch_for_nothing_damaged();
         (self.recovery, self.places)
+    }
+
+    /// A damaged process stands where the lines that are whole say, and not where its records can be read
+    /// up to: the next segment's header would else vouch for a part of them as for the whole. So the same
+    /// damage is found at every start.
+    fn vouch_for_nothing_damaged(&mut self) {
+        for process in self.recovery.damaged.keys() {
+            let Some(Claim { hash, segments: (first, last) }) = self.claimed.remove(process) else { continue };
+            let nowhere = || Place { n: 0, hash, from: first.clone(), before: first.clone(), last: last.clone() };
+            let place = self.places.entry(process.as_str().into()).or_insert_with(nowhere);
+            place.hash = hash;
+            place.last = last.max(std::mem::take(&mut place.last));
+        }
     }
 
     /// What follows the last commit; or the last batch itself, where parts of it were never written.
@@ -248,14 +298,18 @@ impl<'a> Reader<'a> {
         garbled.or_else(|| std::mem::take(&mut self.batch).torn(None))
     }
 
-    /// Records that begin in the middle are only whole if a checkpoint stands before them.
+    /// Records that begin in the middle are only whole if a checkpoint stands before them; and a process
+    /// that is known has records.
     fn miss_checkpoints(&mut self) {
         let from_the_middle = |record: &Record| record.n > 1 && !matches!(record.entry, Entry::Checkpoint { .. });
-        let all = self.recovery.processes.iter();
-        let missing = all.filter(|(_, records)| records.first().is_some_and(from_the_middle));
-        for process in missing.map(|(process, _)| process.clone()).collect::<Vec<_>>() {
+        let begins_well = |process: &str| {
+            let first = self.recovery.processes.get(process).and_then(|records| records.first());
+            first.is_some_and(|first| !from_the_middle(first))
+        };
+        let missing: Vec<Arc<str>> = self.places.keys().filter(|process| !begins_well(process)).cloned().collect();
+        for process in missing {
             self.damage(&process, "the checkpoint from which it would go on is missing".to_owned());
-            self.recovery.processes.remove(&process);
+            self.recovery.processes.remove(&*process);
         }
     }
 }

@@ -1,0 +1,87 @@
+//! F48: a journal that grows, and how much of it is kept.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use flyball::journal::{Log, MemoryStorage, Retention, Storage, audit_storage};
+
+use crate::memory::{Life, Outside, block_on, event, open, segments};
+use crate::tally::{Plan, Tally};
+
+const SEGMENT: u64 = 1 << 16;
+
+/// So much is kept.
+const KEEP: u64 = 512 * 1024;
+
+/// A process writes a checkpoint every 2,000 records; two of those stand behind what is dropped.
+const BOUND: u64 = 6 << 20;
+
+pub fn grows(plan: &Plan, tally: &Tally) {
+    tally.part("thousands of events, compacted again and again: the journal stays small, and nothing that is needed is lost");
+    let rounds = plan.count(2, 30);
+    let result = block_on(many_events(rounds, tally));
+    tally.counted(rounds, "compacted", result);
+}
+
+/// Events of a round: some make a checkpoint due.
+const EACH: u64 = 250;
+
+async fn many_events(rounds: u64, tally: &Tally) -> Result<(), String> {
+    let (mut disk, outside) = (MemoryStorage::default(), Outside::new());
+    let (life, _) = Life::begin(&disk, SEGMENT, &outside).await.map_err(|error| error.to_string())?;
+    outside.hang_in("act");
+    life.inject("other", event("held", "act")).await.map_err(|error| error.to_string())?;
+    outside.hung().await;
+    life.log.close();
+    drop(life);
+    let outside = outside.fork();
+    let mut most = 0;
+    let mut dropped = 0;
+    for round in 0..rounds {
+        disk = disk.fork();
+        let (life, _) = Life::begin(&disk, SEGMENT, &outside).await.map_err(|error| error.to_string())?;
+        for number in 0..EACH {
+            let key = format!("{round}-{number}");
+            life.inject("shop", event(&key, "say")).await.map_err(|error| error.to_string())?;
+        }
+        life.quiet().await?;
+        // What was sent in the round before is known, whatever was dropped since.
+        if round > 0 {
+            let receipt = life.inject("shop", event(&format!("{}-0", round - 1), "say")).await.map_err(|error| error.to_string())?;
+            if !receipt.duplicate {
+                return Err(format!("round {round}: an event of the round before is not known any more (P2)"));
+            }
+        }
+        dropped += compact(&life.log)?;
+        let status = life.status("shop").await;
+        if status.events.completed != (round + 1) * EACH {
+            return Err(format!("round {round}: {:?} (P3)", status.events));
+        }
+        if life.status("other").await.held_runs.len() != 1 {
+            return Err(format!("round {round}: a held run of an idle process is lost (P6)"));
+        }
+        life.end().await;
+        let size: u64 = segments(&disk).iter().map(|name| disk.len(name).unwrap_or(0)).sum();
+        most = most.max(size);
+        if size > BOUND {
+            return Err(format!("round {round}: the journal has {size} bytes"));
+        }
+        whole(&disk, round)?;
+    }
+    tally.note(format!("{} events; the journal never had more than {} KiB, {dropped} segments were dropped", rounds * EACH, most / 1024));
+    Ok(())
+}
+
+fn compact(log: &Arc<Log>) -> Result<usize, String> {
+    let keep = Retention { max_bytes: Some(KEEP), max_age: None };
+    log.compact(&keep, Utc::now()).map(|done| done.dropped.len()).map_err(|error| error.to_string())
+}
+
+fn whole(disk: &MemoryStorage, round: u64) -> Result<(), String> {
+    let audit = audit_storage(disk).map_err(|error| error.to_string())?;
+    let (_, recovery) = open(&disk.fork(), SEGMENT).map_err(|error| error.to_string())?;
+    if !audit.damage.is_empty() || !recovery.damaged.is_empty() {
+        return Err(format!("round {round}: {:?} {:?} (P9)", audit.damage, recovery.damaged));
+    }
+    Ok(())
+}

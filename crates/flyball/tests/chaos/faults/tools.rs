@@ -1,0 +1,144 @@
+//! F42, F43: a tool server, a child of the real program, that hangs, exits, or says nonsense.
+
+use std::fmt;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::kill::{LIMIT, tail};
+use crate::binary::eventually;
+use crate::real::{Node, Options, Outside, Running, Sender, post};
+use crate::tally::{Plan, Tally};
+use crate::world::stdio::CALLS;
+
+/// How the server behaves when its tool is called, and what must come of it.
+struct Case {
+    behaviour: &'static str,
+    effect: Option<&'static str>,
+    /// So often the call arrives.
+    calls: usize,
+    held: bool,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it {}, the tool is {}", self.behaviour, self.effect.unwrap_or("undeclared"))
+    }
+}
+
+/// While the server sends a line of a gibibyte, flyball itself stays below this, in KiB.
+const MEMORY: u64 = 300 * 1024;
+
+fn cases() -> Vec<Case> {
+    let irreversible = |behaviour| Case { behaviour, effect: None, calls: 1, held: true };
+    let repeated = |behaviour| Case { behaviour, effect: Some("idempotent"), calls: 3, held: false };
+    vec![
+        irreversible("hang"),
+        irreversible("exit"),
+        irreversible("garbage"),
+        irreversible("huge"),
+        irreversible("wrong-id"),
+        repeated("hang"),
+        repeated("exit"),
+        Case { behaviour: "exit,once", effect: Some("idempotent"), calls: 2, held: false },
+        Case { behaviour: "changes", effect: None, calls: 1, held: false },
+    ]
+}
+
+pub fn misbehave(plan: &Plan, tally: &Tally) {
+    let outside = Outside::start();
+    tally.part("a tool server hangs, exits mid-call, prints garbage or a line of a gibibyte, answers a wrong id, or changes its tools");
+    let cases: Vec<Case> = (0..plan.count(1, 3)).flat_map(|_| cases()).collect();
+    let cases = if plan.quick { plan.sample(cases, 9) } else { cases };
+    tally.each(3, &cases, |case| judge(&outside, case));
+}
+
+fn judge(outside: &Outside, case: &Case) -> Result<(), String> {
+    let node = Node::new(outside, &Options::default());
+    let calls = node.dir.join("calls");
+    node.write("worker.agent", &manifest(&node, case, &calls.display().to_string()));
+    node.write("script.yaml", SCRIPT);
+    let mut running = node.start();
+    if !running.ready(LIMIT) {
+        return Err(format!("it does not come up: {}", tail(&node.said())));
+    }
+    let mut sender = Sender::new("m");
+    sender.send(node.hook(), "act", 0);
+    let at_rest = |running: &Running| {
+        let status = running.status()?;
+        let worker = &status["worker"];
+        (worker["active_runs"] == 0 && worker["events"]["accepted"] == 1).then(|| worker.clone())
+    };
+    // Whoever is not concerned is answered all the while.
+    let begun = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let status = eventually(Duration::from_secs(60), || {
+        let asked = Instant::now();
+        let _ = post(node.hook(), "/health", &[], "", Duration::from_secs(5));
+        slowest = slowest.max(asked.elapsed());
+        at_rest(&running)
+    });
+    let status = status.ok_or_else(|| format!("the run does not end within {:?}", begun.elapsed()))?;
+    let peak = peak_memory(running.pid());
+    let arrived = fs::read_to_string(&calls).unwrap_or_default().lines().count();
+    let held = status["held_runs"].as_object().is_some_and(|held| held.len() == 1);
+    if arrived != case.calls {
+        return Err(format!("the call arrived {arrived} times and not {} (P6)", case.calls));
+    }
+    if held != case.held || (!held && status["events"]["completed"] != 1) {
+        return Err(format!("held: {held}, and it ended otherwise than it should: {status} (P6, P16)"));
+    }
+    if peak > MEMORY {
+        return Err(format!("it took {peak} KiB of memory (P16)"));
+    }
+    if slowest > Duration::from_secs(2) {
+        return Err(format!("others waited {slowest:?} meanwhile (P16)"));
+    }
+    running.signal("TERM");
+    running.wait(LIMIT).ok_or("it does not end")?;
+    let doubts: Value = serde_json::from_str(&node.ask(&["indoubt", "-o", "json"]).stdout).map_err(|error| error.to_string())?;
+    if doubts.as_array().map_or(0, Vec::len) != usize::from(case.held) {
+        return Err(format!("these are in doubt: {doubts} (P6)"));
+    }
+    let said = node.said();
+    if said.contains("panicked") { Err(format!("it panicked: {}", tail(&said))) } else { Ok(()) }
+}
+
+/// One call, and one more where there is a tool for it.
+const SCRIPT: &str = r#"
+rules:
+  - {when: {process: listener}, say: heard}
+  - {when: {step: t0}, call: [{tool: act}]}
+  - {when: {step: t1}, call: [{tool: act_no_more}]}
+  - {say: done}
+"#;
+
+fn manifest(node: &Node, case: &Case, calls: &str) -> String {
+    let this = std::env::current_exe().expect("this program has a file");
+    let tools = case.effect.map(|effect| format!("tools:\n  act: {{effect: {effect}}}\n")).unwrap_or_default();
+    format!(
+        r#"version: "1.0"
+name: worker
+model: scripted:script.yaml
+servers:
+  local:
+    command: "{}"
+    args: [--server, "{}"]
+    env: {{{CALLS}: "{calls}"}}
+    call_timeout: 2
+triggers:
+  - {{type: webhook, webhook_port: {}, webhook_path: /hook}}
+{tools}"#,
+        this.display(),
+        case.behaviour,
+        node.hook().port(),
+    )
+}
+
+/// The most memory that a process ever had, in KiB.
+fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,122 @@
+//! A journal that is known in every detail, to be damaged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball::journal::{Entry, MemoryStorage, ProcessFold};
+use serde_json::{Map, json};
+
+use super::life::block_on;
+use super::{Life, Outside, Prefixes, bytes, event, open, segments};
+
+/// What a disk held when the machine went down, and what was true then.
+pub struct Truth {
+    pub disk: MemoryStorage,
+    pub segment: u64,
+    /// The calls that had arrived by then.
+    pub outside: Arc<Outside>,
+    pub prefixes: Prefixes,
+    /// Of each segment: the places at which everything before it is whole.
+    whole_until: BTreeMap<String, Vec<usize>>,
+}
+
+/// Which journal it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe {
+    pub segment: u64,
+    /// The payloads are this long, so that the journal has many blocks.
+    pub padding: usize,
+    /// A checkpoint stands between the two runs.
+    pub checkpoint: bool,
+    /// An event came in after the call that was never answered.
+    pub event_last: bool,
+}
+
+impl Truth {
+    /// One run of `shop` is done, with a call of each kind; a second one was cut off between the intent of
+    /// an irreversible call, which arrived, and its result. `other` did something of its own.
+    pub fn made(recipe: Recipe) -> Self {
+        let (disk, outside) = (MemoryStorage::default(), Outside::new());
+        let padded = |key: &str, what: &str| {
+            let mut event = event(key, what);
+            event.payload["padding"] = json!("x".repeat(recipe.padding));
+            event
+        };
+        block_on(async {
+            let (life, _) = Life::begin(&disk, recipe.segment, &outside).await.expect("it begins");
+            life.inject("shop", padded("first", "all")).await.expect("taken");
+            life.inject("other", padded("aside", "say")).await.expect("taken");
+            life.quiet().await.expect("both are done");
+            life.end().await;
+        });
+        if recipe.checkpoint {
+            block_on(checkpoint(&disk, recipe.segment));
+        }
+        let image = block_on(async {
+            let (life, _) = Life::begin(&disk, recipe.segment, &outside).await.expect("it begins");
+            life.inject("other", padded("aside again", "say")).await.expect("taken");
+            outside.hang_in("act");
+            life.inject("shop", padded("second", "act")).await.expect("taken");
+            outside.hung().await;
+            if recipe.event_last {
+                life.inject("other", padded("third", "say")).await.expect("taken");
+                life.inject("shop", padded("third", "say")).await.expect("taken");
+            }
+            disk.fork()
+        });
+        Self::of(image, recipe.segment, outside.fork())
+    }
+
+    fn of(disk: MemoryStorage, segment: u64, outside: Arc<Outside>) -> Self {
+        let (_, recovery) = open(&disk.fork(), segment).expect("the journal is whole");
+        assert!(recovery.torn.is_none() && recovery.damaged.is_empty(), "{recovery:?}");
+        let prefixes = Prefixes::of(&recovery.processes);
+        let names = segments(&disk);
+        let whole_until = names.into_iter().map(|name| (name.clone(), boundaries(&bytes(&disk, &name)))).collect();
+        Self { disk, segment, outside, prefixes, whole_until }
+    }
+
+    /// The bytes of a segment without the blank rest.
+    pub fn used(&self, name: &str) -> Vec<u8> {
+        trimmed(&bytes(&self.disk, name)).to_vec()
+    }
+
+    /// What is on `disk` is this journal as it was at an earlier time, whole: an older journal, of which
+    /// nothing in it can tell that it is not the newest.
+    pub fn is_older_than_this(&self, disk: &MemoryStorage) -> bool {
+        let there = segments(disk);
+        let found = |name: &str| if there.iter().any(|known| known == name) { bytes(disk, name) } else { Vec::new() };
+        let mut names = self.whole_until.iter();
+        let Some((name, whole)) = names.find(|(name, _)| trimmed(&found(name)) != self.used(name)) else { return false };
+        let (now, was) = (found(name), bytes(&self.disk, name));
+        let whole = whole.iter().chain(&[0]).any(|end| trimmed(&was[..*end]) == trimmed(&now));
+        whole && names.all(|(name, _)| trimmed(&found(name)).is_empty())
+    }
+}
+
+/// Writes a checkpoint of `shop`, between two lives.
+async fn checkpoint(disk: &MemoryStorage, segment: u64) {
+    let (log, _) = open(disk, segment).expect("it opens");
+    let fold = Box::new(ProcessFold::of(&log.records("shop").expect("read")));
+    let entry = Entry::Checkpoint { fold, layers: Map::new() };
+    log.process("shop").append(vec![entry]).await.expect("appended");
+    log.close();
+}
+
+/// The ends of the header and of the batches.
+fn boundaries(segment: &[u8]) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut start = 0;
+    for line in segment.split_inclusive(|byte| *byte == b'\n') {
+        start += line.len();
+        if line.starts_with(b"{\"commit\":") || line.starts_with(b"{\"segment\":") {
+            ends.push(start);
+        }
+    }
+    ends
+}
+
+pub fn trimmed(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 1);
+    &bytes[..end]
+}
