@@ -118,7 +118,9 @@ fn atomic_saves(outside: &Outside) -> Result<(), String> {
 fn all_told(watched: &Watched, names: Vec<String>, limit: Duration) -> Result<(), String> {
     let states: BTreeMap<&String, String> = names.iter().map(|name| (name, state(&watched.dir.join(name)))).collect();
     watched.until(limit, |events| {
-        let known = |(name, state): (&&String, &String)| events.get(*name).is_some_and(|keys| keys.iter().any(|key| key.contains(state.as_str())));
+        let known = |(name, state): (&&String, &String)| {
+            events.get(*name).is_some_and(|keys| keys.iter().any(|key| key.contains(state.as_str())))
+        };
         states.iter().all(known)
     })
 }
@@ -149,7 +151,10 @@ fn while_it_was_down(outside: &Outside) -> Result<(), String> {
 }
 
 fn overflow(outside: &Outside) -> Result<(), String> {
-    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(16_384);
+    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(16_384);
     let watched = Watched::start(outside)?;
     watched.running.signal("STOP");
     // Each file is reported at least three times.

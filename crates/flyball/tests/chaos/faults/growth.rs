@@ -47,7 +47,8 @@ async fn many_events(rounds: u64, tally: &Tally) -> Result<(), String> {
         life.quiet().await?;
         // What was sent in the round before is known, whatever was dropped since.
         if round > 0 {
-            let receipt = life.inject("shop", event(&format!("{}-0", round - 1), "say")).await.map_err(|error| error.to_string())?;
+            let receipt =
+                life.inject("shop", event(&format!("{}-0", round - 1), "say")).await.map_err(|error| error.to_string())?;
             if !receipt.duplicate {
                 return Err(format!("round {round}: an event of the round before is not known any more (P2)"));
             }
@@ -68,7 +69,11 @@ async fn many_events(rounds: u64, tally: &Tally) -> Result<(), String> {
         }
         whole(&disk, round)?;
     }
-    tally.note(format!("{} events; the journal never had more than {} KiB, {dropped} segments were dropped", rounds * EACH, most / 1024));
+    tally.note(format!(
+        "{} events; the journal never had more than {} KiB, {dropped} segments were dropped",
+        rounds * EACH,
+        most / 1024
+    ));
     Ok(())
 }
 

@@ -147,7 +147,11 @@ pub fn circles(plan: &Plan, tally: &Tally) {
 fn circle(outside: &Outside) -> Result<(), String> {
     let node = Node::new(outside, &Options::default());
     for (name, hears, says) in [("worker", "ping", "pong"), ("listener", "pong", "ping")] {
-        let hook = if name == "worker" { format!("  - {{type: webhook, webhook_port: {}, webhook_path: /hook}}\n", node.hook().port()) } else { String::new() };
+        let hook = if name == "worker" {
+            format!("  - {{type: webhook, webhook_port: {}, webhook_path: /hook}}\n", node.hook().port())
+        } else {
+            String::new()
+        };
         node.write(
             &format!("{name}.agent"),
             &format!("version: \"1.0\"\nname: {name}\nmodel: scripted:{name}.yaml\ntriggers:\n  - {{type: event, event_type: game.{hears}}}\n{hook}"),
@@ -162,7 +166,8 @@ fn circle(outside: &Outside) -> Result<(), String> {
         return Err(format!("it does not come up: {}", tail(&node.said())));
     }
     let body = r#"{"begin": "the game"}"#;
-    let begun = post(node.hook(), "/hook", &[("Idempotency-Key", "begin")], body, Duration::from_secs(10)).map_err(|error| error.to_string())?;
+    let begun = post(node.hook(), "/hook", &[("Idempotency-Key", "begin")], body, Duration::from_secs(10))
+        .map_err(|error| error.to_string())?;
     if begun.status != 202 {
         return Err(format!("the game does not begin: {begun:?}"));
     }

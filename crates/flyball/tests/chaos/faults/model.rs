@@ -76,7 +76,9 @@ fn cases() -> Vec<Case> {
 }
 
 pub fn misbehaves(plan: &Plan, tally: &Tally) {
-    tally.part("a model endpoint that answers 429 or 500, cuts its answer, is silent, sends nonsense, unknown tools or 10,000 calls");
+    tally.part(
+        "a model endpoint that answers 429 or 500, cuts its answer, is silent, sends nonsense, unknown tools or 10,000 calls",
+    );
     let cases: Vec<Case> = (0..plan.count(1, 3)).flat_map(|_| cases()).collect();
     let cases = if plan.quick { plan.sample(cases, 15) } else { cases };
     let slowest = AtomicU64::new(0);
@@ -91,7 +93,10 @@ pub fn misbehaves(plan: &Plan, tally: &Tally) {
             Ok(())
         });
     }
-    tally.note(format!("a healthy neighbour's slowest event took {} ms from its offer to its end", slowest.load(Ordering::Relaxed)));
+    tally.note(format!(
+        "a healthy neighbour's slowest event took {} ms from its offer to its end",
+        slowest.load(Ordering::Relaxed)
+    ));
 }
 
 /// Judges one behaviour; gives the neighbour's slowest event.
@@ -105,7 +110,9 @@ async fn judge(case: &Case) -> Result<Duration, String> {
     sick.model = Arc::new(endpoint.model()?);
     sick.budget = BudgetConfig { max_tool_calls_per_run: Some(CALLS), ..sick.budget };
     runtime.add_process(ProcessSpec::new("sick"), Arc::new(sick)).map_err(|error| error.to_string())?;
-    runtime.add_process(ProcessSpec::new("well"), Arc::new(Parts::new(&Outside::new(), clock))).map_err(|error| error.to_string())?;
+    runtime
+        .add_process(ProcessSpec::new("well"), Arc::new(Parts::new(&Outside::new(), clock)))
+        .map_err(|error| error.to_string())?;
     if let Some((name, error)) = runtime.start_all().await.first() {
         return Err(format!("{name} does not start: {error}"));
     }
@@ -222,7 +229,9 @@ fn serve(mut stream: TcpStream, acts: &[Act], hits: &AtomicU64, over: &AtomicBoo
             let more = if status == 429 { "Retry-After: 0\r\n" } else { "" };
             say(&mut stream, status, more, &json!({"error": {"message": "no", "type": "no", "code": "no"}}).to_string())
         }
-        Act::Cut => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"object\": \"chat.comp"),
+        Act::Cut => stream.write_all(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"object\": \"chat.comp",
+        ),
         Act::Silent => {
             while !over.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(20));
@@ -251,8 +260,11 @@ fn request(stream: &mut TcpStream) -> Option<()> {
         bytes.extend_from_slice(&chunk[..read]);
         let text = String::from_utf8_lossy(&bytes);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let headers: BTreeMap<String, String> =
-                head.lines().filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            let headers: BTreeMap<String, String> = head
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect();
             let length: usize = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
             if body.len() >= length {
                 return Some(());
@@ -262,15 +274,16 @@ fn request(stream: &mut TcpStream) -> Option<()> {
 }
 
 fn say(stream: &mut TcpStream, status: u16, more: &str, body: &str) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes())?;
     stream.write_all(body.as_bytes())
 }
 
 fn reply(text: &str, calls: &[(String, String)]) -> String {
-    let wire = |(number, (name, arguments)): (usize, &(String, String))| {
-        json!({"id": format!("c{number}"), "type": "function", "function": {"name": name, "arguments": arguments}})
-    };
+    let wire = |(number, (name, arguments)): (usize, &(String, String))| json!({"id": format!("c{number}"), "type": "function", "function": {"name": name, "arguments": arguments}});
     let mut message = json!({"role": "assistant", "content": text});
     if !calls.is_empty() {
         message["tool_calls"] = Value::Array(calls.iter().enumerate().map(wire).collect());

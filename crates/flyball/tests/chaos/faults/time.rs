@@ -56,14 +56,22 @@ pub fn clock_is_set(plan: &Plan, tally: &Tally) {
             for crash in [false, true] {
                 let mut steps = vec![Step::Clock(2 * MINUTE), Step::Clock(jump)];
                 steps.extend(crash.then_some(Step::Crash));
-                steps.extend([Step::Clock(6 * MINUTE), Step::Clock(-jump), Step::Clock(6 * MINUTE), Step::Clock(jump), Step::Crash, Step::Clock(11 * MINUTE)]);
+                steps.extend([
+                    Step::Clock(6 * MINUTE),
+                    Step::Clock(-jump),
+                    Step::Clock(6 * MINUTE),
+                    Step::Clock(jump),
+                    Step::Crash,
+                    Step::Clock(11 * MINUTE),
+                ]);
                 walks.push(Walk { cron: CronConfig { missed, ..CronConfig::new("*/5 * * * *") }, start, steps });
             }
         }
     }
     for _ in 0..plan.count(4, 400) {
         let missed = [Missed::Skip, Missed::Latest, Missed::All][random.below(3) as usize];
-        let mut cron = CronConfig { missed, ..CronConfig::new(["*/5 * * * *", "0 * * * *", "30 2 * * *"][random.below(3) as usize]) };
+        let mut cron =
+            CronConfig { missed, ..CronConfig::new(["*/5 * * * *", "0 * * * *", "30 2 * * *"][random.below(3) as usize]) };
         cron.cron_timezone = [None, Some("Europe/Berlin"), Some("America/New_York")][random.below(3) as usize].map(str::to_owned);
         let jumps = [MINUTE, 7 * MINUTE, HOUR, -HOUR, 3 * HOUR, 25 * HOUR, 10 * YEAR, -10 * YEAR];
         let mut step = || if random.below(5) == 0 { Step::Crash } else { Step::Clock(jumps[random.below(8) as usize]) };
@@ -154,7 +162,9 @@ impl Scheduled {
         let mut plan = Parts::new(outside, Arc::new(clock.clone()));
         let (cron, at) = (cron.clone(), clock.clone());
         plan.model = Arc::new(Puts);
-        plan.triggers = Box::new(move || vec![Box::new(CronTrigger::new(cron.clone(), Arc::new(at.clone())).expect("a schedule")) as Box<dyn Trigger>]);
+        plan.triggers = Box::new(move || {
+            vec![Box::new(CronTrigger::new(cron.clone(), Arc::new(at.clone())).expect("a schedule")) as Box<dyn Trigger>]
+        });
         runtime.add_process(ProcessSpec::new("p"), Arc::new(plan)).map_err(|error| error.to_string())?;
         runtime.start("p").await.map_err(|error| error.to_string())?;
         Ok(Self { runtime, log })
@@ -195,7 +205,10 @@ struct Puts;
 
 #[async_trait::async_trait]
 impl flyball::core_agent::Model for Puts {
-    async fn reply(&self, turn: &flyball::core_agent::Turn) -> Result<flyball::core_agent::Reply, flyball::core_agent::CallError> {
+    async fn reply(
+        &self,
+        turn: &flyball::core_agent::Turn,
+    ) -> Result<flyball::core_agent::Reply, flyball::core_agent::CallError> {
         if turn.step.0 != "t0" {
             return Ok(flyball::core_agent::Reply::say("done"));
         }
@@ -249,21 +262,28 @@ fn windows(zone: Tz) -> Vec<DateTime<Utc>> {
     let start = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).single().expect("it is a time");
     let offset = |at: DateTime<Utc>| chrono::Offset::fix(&zone.offset_from_utc_datetime(&at.naive_utc()));
     let hours = (0..2 * 365 * 24).map(|hour| start + TimeDelta::hours(hour));
-    let changes: Vec<_> = hours.filter(|at| offset(*at) != offset(*at + TimeDelta::hours(1))).map(|at| at - TimeDelta::hours(36)).collect();
+    let changes: Vec<_> =
+        hours.filter(|at| offset(*at) != offset(*at + TimeDelta::hours(1))).map(|at| at - TimeDelta::hours(36)).collect();
     if changes.is_empty() { vec![start] } else { changes }
 }
 
 impl Change {
     async fn judge(&self) -> Result<(), String> {
         let (disk, outside, clock) = (MemoryStorage::default(), Outside::new(), SetClock::new(self.from));
-        let cron = CronConfig { cron_timezone: Some(self.zone.name().to_owned()), missed: Missed::All, ..CronConfig::new(self.expression) };
+        let cron = CronConfig {
+            cron_timezone: Some(self.zone.name().to_owned()),
+            missed: Missed::All,
+            ..CronConfig::new(self.expression)
+        };
         let life = Scheduled::begin(&disk, &outside, &clock, &cron).await?;
         life.settle().await?;
         for _ in 0..72 {
             clock.step(TimeDelta::hours(1));
             let due = self.due_by(clock.now());
             let deadline = Instant::now() + Duration::from_secs(20);
-            while (life.runtime.process_status("p").await.map_err(|error| error.to_string())?.events.completed as usize) < due.len() {
+            while (life.runtime.process_status("p").await.map_err(|error| error.to_string())?.events.completed as usize)
+                < due.len()
+            {
                 if Instant::now() > deadline {
                     return Err(format!("by {} these were due, and {:?} fired: {due:?} (P14)", clock.now(), life.fired().await?));
                 }
@@ -303,7 +323,10 @@ pub fn one_instant(plan: &Plan, tally: &Tally) {
     let result = block_on(all_at_noon(count, start));
     match result {
         Ok((most, took)) => {
-            tally.note(format!("{count} processes; at most {most} fired in the same second; all were done {} ms after the last was due", took.as_millis()));
+            tally.note(format!(
+                "{count} processes; at most {most} fired in the same second; all were done {} ms after the last was due",
+                took.as_millis()
+            ));
             tally.counted(count, "all at noon", Ok(()));
         }
         Err(error) => tally.counted(count, "all at noon", Err(error)),

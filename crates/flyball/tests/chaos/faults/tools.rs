@@ -48,7 +48,9 @@ fn cases() -> Vec<Case> {
 
 pub fn misbehave(plan: &Plan, tally: &Tally) {
     let outside = Outside::start();
-    tally.part("a tool server hangs, exits mid-call, prints garbage or a line of a gibibyte, answers a wrong id, or changes its tools");
+    tally.part(
+        "a tool server hangs, exits mid-call, prints garbage or a line of a gibibyte, answers a wrong id, or changes its tools",
+    );
     let cases: Vec<Case> = (0..plan.count(1, 3)).flat_map(|_| cases()).collect();
     let cases = if plan.quick { plan.sample(cases, 9) } else { cases };
     tally.each(3, &cases, |case| judge(&outside, case));

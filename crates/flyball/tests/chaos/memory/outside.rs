@@ -121,13 +121,15 @@ pub struct Tools(pub Arc<Outside>);
 
 #[async_trait]
 impl Toolbox for Tools {
-    async fn list(&self) -> Result<Vec<ToolSpec>, CallError> {
-        let spec = |name: &str, effect: Option<Effect>, reconcile: Option<&str>| ToolSpec {
-            name: name.to_owned(),
-            description: String::new(),
-            parameters: json!({"type": "object"}),
-            effect,
-            reconcile: reconcile.map(str::to_owned),
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        let spec = |name: &str, effect: Option<Effect>, reconcile: Option<&str>| {
+            Arc::new(ToolSpec {
+                name: name.to_owned(),
+                description: String::new(),
+                parameters: json!({"type": "object"}),
+                effect,
+                reconcile: reconcile.map(str::to_owned),
+            })
         };
         Ok(vec![
             spec("look", Some(Effect::Read), None),
