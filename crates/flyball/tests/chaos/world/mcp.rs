@@ -56,8 +56,7 @@ async fn call(world: &World, scene: &str, params: &Value) -> Value {
         let acted = tokio::task::spawn_blocking(move || {
             let mut ledger = world.lock().unwrap_or_else(PoisonError::into_inner);
             let (run, step) = key.split_once('/').unwrap_or_default();
-            let intent = format!("\"kind\":\"tool_call\",\"run\":\"{run}\",\"step\":\"{step}\"");
-            let written = tool == "look" || ledger.journal_has(&[&intent]);
+            let written = tool == "look" || ledger.journal_holds("tool_call", run, step);
             let secret = args["token"] == CANARY;
             let n = args["n"].as_str().unwrap_or_default().to_owned();
             ledger.arrive(&Arrival { at: Utc::now(), tool, key, n, written, secret })
