@@ -81,7 +81,7 @@ impl Bench {
 
     /// The last record's number, with everything before it durable.
     pub async fn records(&self) -> Result<u64> {
-        Ok(self.log.process("pipeline-monitor-0").append(Vec::new()).await?)
+        Ok(self.log.process("pipeline-monitor-0").append(Vec::new()).await?.seq)
     }
 }
 

@@ -6,8 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flyball_core_agent::{Clock, TriggerEvent};
-use flyball_journal::{Decision, Entry, Error, Journal, ProcessFold, Recalled};
+use chrono::{DateTime, Utc};
+use flyball_core_agent::TriggerEvent;
+use flyball_journal::{Appended, Decision, Entry, Error, Journal, ProcessFold, Recalled};
 use flyball_triggers::{Cursor, Moved, News, Offer, Overlap, Receipt, Refusal, Sink};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
@@ -28,7 +29,6 @@ const MAX_NEWS: usize = 256;
 /// Where a process's events arrive.
 pub(super) struct Reception {
     pub journal: Arc<dyn Journal>,
-    pub clock: Arc<dyn Clock>,
     /// What the process is, by all of its records.
     pub fold: ProcessFold,
     /// Where triggers bring what they have.
@@ -48,7 +48,7 @@ pub(super) struct Reception {
 /// event was on its way already.
 pub(super) struct Arrival {
     offer: Offer,
-    recorded: Option<Result<u64, Error>>,
+    recorded: Option<Result<Appended, Error>>,
 }
 
 /// What there is to see to.
@@ -58,7 +58,7 @@ pub(super) enum Heard {
 }
 
 impl Reception {
-    pub fn new(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, fold: ProcessFold) -> Self {
+    pub fn new(journal: Arc<dyn Journal>, fold: ProcessFold) -> Self {
         fold.prepare_recall(&*journal);
         let (sink, news) = Sink::channel(MAX_NEWS);
         let weights: HashMap<String, usize> =
@@ -66,7 +66,6 @@ impl Reception {
         let pending_bytes = weights.values().sum();
         Self {
             journal,
-            clock,
             fold,
             sink,
             news,
@@ -126,22 +125,24 @@ impl Reception {
 
     /// Records an entry without waiting, and lets it move the state.
     pub fn push(&mut self, entry: Entry) -> Result<(), String> {
-        self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
-        self.apply(0, &entry);
+        let at = self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
+        self.apply(0, at, &entry);
         Ok(())
     }
 
     /// Records an entry durably, and lets it move the state.
     pub async fn append(&mut self, entry: Entry) -> Result<(), ControlError> {
         let recorded = self.journal.append(vec![entry.clone()]).await;
-        let seq = recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
-        self.apply(seq, &entry);
+        let Appended { seq, at } =
+            recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
+        self.apply(seq, at, &entry);
         Ok(())
     }
 
-    /// Lets an entry that is recorded move the state.
-    pub fn apply(&mut self, seq: u64, entry: &Entry) {
-        self.fold.apply(seq, self.clock.now(), entry);
+    /// Lets an entry that is recorded move the state, by the number and the time that its record bears: whoever
+    /// reads the journal must come to the same.
+    pub fn apply(&mut self, seq: u64, at: DateTime<Utc>, entry: &Entry) {
+        self.fold.apply(seq, at, entry);
         match entry {
             Entry::TriggerEvent { event, .. } => self.weigh(&event.event_id),
             Entry::Redelivered { event_id, .. } => self.weigh(event_id),
@@ -221,11 +222,11 @@ impl Reception {
             self.keys_on_the_way.remove(&(event.trigger_id.clone(), event.key().to_owned()));
         }
         let result = match recorded {
-            Some(Ok(seq)) => {
+            Some(Ok(Appended { seq, at })) => {
                 *self.fired.entry(event.trigger_id.clone()).or_default() += 1;
                 let receipt = Receipt { event_id: event.event_id.clone(), duplicate: false };
                 let entry = Entry::TriggerEvent { event: event.clone(), cursor: Cursor::clone(&offer.cursor) };
-                self.apply(seq, &entry);
+                self.apply(seq, at, &entry);
                 Ok(receipt)
             }
             Some(Err(Error::Full { .. })) => Err(Refusal::NoRoom),
