@@ -181,6 +181,14 @@ impl Homes {
         self.by_dir.values().chain(&self.memory).map(|home| Arc::clone(home.log())).collect()
     }
 
+    /// Returns when one of them takes no records any more: why. Pending while all do.
+    pub async fn failed(&self) -> String {
+        let waiting = self.by_dir.iter().map(|(dir, home)| {
+            Box::pin(async move { format!("the journal in {} failed: {}", dir.display(), home.log().failed().await) })
+        });
+        futures::future::select_all(waiting).await.0
+    }
+
     async fn close(self) {
         let logs = self.logs();
         let _ = tokio::task::spawn_blocking(move || logs.iter().for_each(|log| log.close())).await;
