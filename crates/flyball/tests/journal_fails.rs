@@ -3,9 +3,7 @@
 
 mod binary;
 
-use std::process::Command;
-
-use binary::{Ended, LONG, Live, Scene, eventually};
+use binary::{Ended, LONG, Live, Scene, eventually, traced};
 
 fn scene() -> Scene {
     let scene = Scene::empty();
@@ -40,7 +38,8 @@ fn a_journal_whose_folder_is_gone_ends_the_run_with_a_failure_and_its_cause() {
 #[test]
 fn a_disk_that_fails_ends_the_run_and_the_next_one_goes_on() {
     let scene = scene();
-    let Some(mut traced) = under_strace(&scene.run(), "inject=fdatasync:error=EIO:when=20+") else { return };
+    let inject = ["-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=20+"];
+    let Some(mut traced) = traced(&scene.run(), &inject) else { return };
     let live = Live::start(&mut traced);
     up(&scene);
     // The first syncs were those of its start; each event needs one.
@@ -52,20 +51,4 @@ fn a_disk_that_fails_ends_the_run_and_the_next_one_goes_on() {
     up(&scene);
     scene.ask(&["emit", "go"]).with_code(0);
     live.says("all is well");
-}
-
-/// The same program with some of its system calls changed, where strace is there. In CI it must be.
-fn under_strace(program: &Command, inject: &str) -> Option<Command> {
-    let probe = Command::new("strace").args(["-f", "-e", "trace=none", "true"]).output();
-    if !probe.is_ok_and(|probe| probe.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "strace is needed in CI");
-        eprintln!("skipped: strace is not there, or may not trace");
-        return None;
-    }
-    let mut traced = Command::new("strace");
-    traced.args(["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject]);
-    traced.arg(program.get_program()).args(program.get_args());
-    traced.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    traced.current_dir(program.get_current_dir().expect("a folder"));
-    Some(traced)
 }
