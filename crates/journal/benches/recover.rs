@@ -21,6 +21,9 @@ fn recover(criterion: &mut Criterion) {
     write(folder.path());
     let mut group = criterion.benchmark_group("recover");
     group.throughput(Throughput::Elements(RECORDS)).measurement_time(Duration::from_secs(5)).sample_size(10);
+    group.bench_function("resume", |bencher| {
+        bencher.iter(|| Log::resume(folder.path()).expect("the log opens").1.processes["p"].fold.entries);
+    });
     group.bench_function("open and fold", |bencher| {
         bencher.iter(|| {
             let (_log, recovery) = Log::open(folder.path()).expect("the log opens");

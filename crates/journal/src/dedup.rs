@@ -3,16 +3,19 @@
 //! What lies in memory, and in each checkpoint, is bounded by a count. Where that is less than the window,
 //! the older keys are looked up in the log.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// How long a key is remembered. A source that repeats itself does so within days.
 pub const DEDUP_WINDOW: TimeDelta = TimeDelta::hours(72);
 
-/// Keys that a process remembers at most; beyond that the oldest go, so that a flood cannot fill the memory.
-pub const MAX_DEDUP_KEYS: usize = 100_000;
+/// Keys that a process remembers by itself, and writes into each of its checkpoints; beyond that the oldest
+/// go, so that a flood can fill neither the memory nor the journal.
+pub const MAX_DEDUP_KEYS: usize = 10_000;
 
 /// Whether an event was taken in before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,29 +29,38 @@ pub enum Recalled {
 }
 
 /// The keys of the events that were taken in within the window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "Vec<Seen>", into = "Vec<Seen>")]
 pub(crate) struct Dedup {
-    by_key: HashMap<(String, String), String>,
+    /// Places in `order`, counted from the first that was ever there.
+    by_key: HashMap<u128, u64>,
     order: VecDeque<Seen>,
+    /// How many have left `order`.
+    gone: u64,
     limit: usize,
 }
 
 impl Default for Dedup {
     fn default() -> Self {
-        Self { by_key: HashMap::new(), order: VecDeque::new(), limit: MAX_DEDUP_KEYS }
+        Self { by_key: HashMap::new(), order: VecDeque::new(), gone: 0, limit: MAX_DEDUP_KEYS }
     }
 }
 
+/// Trigger and key as [`digest`] has them, the event's id, its time in seconds, and the record that took it in.
+/// Without names, because a checkpoint has thousands of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Seen {
-    trigger: String,
-    key: String,
-    event: String,
-    at: DateTime<Utc>,
-    /// The record that took it in; 0 where an older version wrote this.
-    #[serde(default)]
-    seq: u64,
+struct Seen(#[serde(with = "hex")] u128, Box<str>, i64, u64);
+
+/// The same for the same trigger and key, and of the same length for all: keys come from outside, and may be
+/// long, and chosen so that they are mistaken for others.
+fn digest(trigger: &str, key: &str) -> u128 {
+    let mut digest = Sha256::new();
+    digest.update((trigger.len() as u64).to_be_bytes());
+    digest.update(trigger.as_bytes());
+    digest.update(key.as_bytes());
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest.finalize()[..16]);
+    u128::from_be_bytes(half)
 }
 
 impl Dedup {
@@ -76,20 +88,21 @@ impl Dedup {
 
     /// The oldest record whose key is here. Those of all later ones are here too.
     pub fn reaches_back_to(&self) -> u64 {
-        self.order.front().map_or(u64::MAX, |oldest| oldest.seq)
+        self.order.front().map_or(u64::MAX, |Seen(_, _, _, seq)| *seq)
     }
 
     /// The id under which an event of this trigger with this key was taken in.
     pub fn seen(&self, trigger: &str, key: &str) -> Option<&str> {
-        self.by_key.get(&(trigger.to_owned(), key.to_owned())).map(String::as_str)
+        let place = self.by_key.get(&digest(trigger, key))? - self.gone;
+        self.order.get(usize::try_from(place).ok()?).map(|Seen(_, event, _, _)| &**event)
     }
 
     /// Remembers an event, and forgets what is too old.
     pub fn remember(&mut self, trigger: &str, key: &str, event: &str, at: DateTime<Utc>, seq: u64) {
-        let seen = Seen { trigger: trigger.to_owned(), key: key.to_owned(), event: event.to_owned(), at, seq };
-        self.put(seen);
+        self.put(Seen(digest(trigger, key), event.into(), at.timestamp(), seq));
         self.shrink();
-        while self.order.front().is_some_and(|oldest| at - oldest.at > DEDUP_WINDOW) {
+        let until = at.timestamp() - DEDUP_WINDOW.num_seconds();
+        while self.order.front().is_some_and(|Seen(_, _, at, _)| *at < until) {
             self.forget_oldest();
         }
     }
@@ -101,8 +114,9 @@ impl Dedup {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some(oldest) = self.order.pop_front() {
-            self.by_key.remove(&(oldest.trigger, oldest.key));
+        if let Some(Seen(key, ..)) = self.order.pop_front() {
+            self.by_key.remove(&key);
+            self.gone += 1;
         }
     }
 
@@ -111,10 +125,18 @@ impl Dedup {
     }
 
     fn put(&mut self, seen: Seen) {
-        let key = (seen.trigger.clone(), seen.key.clone());
-        if self.by_key.insert(key, seen.event.clone()).is_none() {
+        let place = self.gone + self.order.len() as u64;
+        if let Entry::Vacant(vacant) = self.by_key.entry(seen.0) {
+            vacant.insert(place);
             self.order.push_back(seen);
         }
+    }
+}
+
+/// Two are the same if they remember the same; it does not matter what they forgot.
+impl PartialEq for Dedup {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order && self.limit == other.limit
     }
 }
 
@@ -129,6 +151,22 @@ impl From<Vec<Seen>> for Dedup {
 impl From<Dedup> for Vec<Seen> {
     fn from(dedup: Dedup) -> Self {
         dedup.order.into()
+    }
+}
+
+/// Digests as 32 hexadecimal digits.
+mod hex {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(digest: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{digest:032x}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        let digits = Cow::<str>::deserialize(deserializer)?;
+        u128::from_str_radix(&digits, 16).map_err(D::Error::custom)
     }
 }
 

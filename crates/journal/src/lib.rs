@@ -30,8 +30,8 @@ pub use intent::Intent;
 pub use journal::{Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{InvalidTransition, LifecycleState};
 pub use log::{
-    Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovery, Retention, TornTail, audit,
-    audit_storage, export, raw_records, read,
+    Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention, TornTail,
+    audit, audit_storage, export, raw_records, read,
 };
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};

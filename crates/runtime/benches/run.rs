@@ -31,7 +31,7 @@ fn run(criterion: &mut Criterion) {
 }
 
 async fn start() -> (AgentRuntime, AgentProcess) {
-    let log = Log::open_storage(Arc::new(Nowhere), DEFAULT_SEGMENT_BYTES).expect("the log opens");
+    let log = Log::resume_storage(Arc::new(Nowhere), DEFAULT_SEGMENT_BYTES).expect("the log opens");
     let agents = AgentRuntime::new(RuntimeParts::new(log.into()));
     let process = agents.add_process(ProcessSpec::new("p"), Arc::new(Done)).expect("the name is free");
     process.start().await.expect("it starts");

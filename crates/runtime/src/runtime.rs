@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
 use flyball_core_agent::{Clock, SystemClock, TriggerEvent};
-use flyball_journal::{Log, MemoryStorage, Record, Recovery};
+use flyball_journal::{Log, MemoryStorage, Recovered, Recovery};
 use flyball_triggers::{BusEvent, Delivery, EventBus, InProcessBroker, InProcessBus, Message, MessageBroker, Receipt};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -40,11 +40,11 @@ pub struct RuntimeParts {
 #[derive(Clone)]
 pub struct JournalHome {
     log: Arc<Log>,
-    recovered: Arc<Mutex<Recovery>>,
+    recovered: Arc<Mutex<Recovery<Recovered>>>,
 }
 
-impl From<(Arc<Log>, Recovery)> for JournalHome {
-    fn from((log, recovery): (Arc<Log>, Recovery)) -> Self {
+impl From<(Arc<Log>, Recovery<Recovered>)> for JournalHome {
+    fn from((log, recovery): (Arc<Log>, Recovery<Recovered>)) -> Self {
         Self { log, recovered: Arc::new(Mutex::new(recovery)) }
     }
 }
@@ -52,7 +52,7 @@ impl From<(Arc<Log>, Recovery)> for JournalHome {
 impl JournalHome {
     /// A log in memory, gone with the runtime.
     pub fn in_memory() -> Result<Self, flyball_journal::Error> {
-        Ok(Log::open_storage(Arc::new(MemoryStorage::default()), flyball_journal::DEFAULT_SEGMENT_BYTES)?.into())
+        Ok(Log::resume_storage(Arc::new(MemoryStorage::default()), flyball_journal::DEFAULT_SEGMENT_BYTES)?.into())
     }
 
     /// The log.
@@ -60,8 +60,8 @@ impl JournalHome {
         &self.log
     }
 
-    /// What was found of a process: its records, and whether they are damaged.
-    fn take(&self, process: &str) -> (Vec<Record>, Option<String>) {
+    /// What was found of a process, and whether its records are damaged.
+    fn take(&self, process: &str) -> (Recovered, Option<String>) {
         let mut recovered = self.recovered.lock().expect("no holder of the recovery panics");
         (recovered.processes.remove(process).unwrap_or_default(), recovered.damaged.remove(process))
     }

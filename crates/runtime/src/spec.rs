@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_context::Context;
 use flyball_core_agent::{Agent, Layer};
-use flyball_journal::{Journal, MAX_DEDUP_KEYS, ProcessFold, Record};
+use flyball_journal::{Journal, Log, MAX_DEDUP_KEYS, ProcessFold, Record, Recovered};
 use flyball_triggers::Trigger;
 
 /// How a process is run.
@@ -134,14 +134,39 @@ pub trait Blueprint: Send + Sync {
 
 /// What a process did before this start.
 pub struct Past {
-    /// Its records, oldest first.
-    pub records: Vec<Record>,
+    /// Its records. Most starts need no more of them than `fold`.
+    pub records: Records,
     /// What they come to.
     pub fold: ProcessFold,
     /// Where what it does now is recorded.
     pub journal: Arc<dyn Journal>,
     /// Why it is started.
     pub cause: StartCause,
+}
+
+/// A process's records from its newest checkpoint on, which are read when somebody wants them.
+pub struct Records {
+    log: Arc<Log>,
+    process: String,
+    /// Where they lay when the log was opened; `None` once there may be more.
+    found: Option<Arc<Recovered>>,
+}
+
+impl Records {
+    pub(crate) fn new(log: Arc<Log>, process: &str, found: Option<Recovered>) -> Self {
+        Self { log, process: process.to_owned(), found: found.map(Arc::new) }
+    }
+
+    /// Reads them, oldest first. The error is for the operator.
+    pub async fn read(&self) -> Result<Vec<Record>, String> {
+        let (log, process, found) = (Arc::clone(&self.log), self.process.clone(), self.found.clone());
+        let read = tokio::task::spawn_blocking(move || match found.map(|found| log.records_of(&found)) {
+            Some(Ok(records)) => Ok(records),
+            // Old segments may have been dropped since: what is needed of them was written once more.
+            Some(Err(_)) | None => log.records(&process),
+        });
+        read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
 }
 
 /// Why a process is started.

@@ -66,7 +66,7 @@ impl Node {
     }
 
     fn runtime(&self, spec: ProcessSpec) -> Arc<AgentRuntime> {
-        let log = Log::open_storage(Arc::new(self.storage.clone()), 1 << 20).expect("the log opens");
+        let log = Log::resume_storage(Arc::new(self.storage.clone()), 1 << 20).expect("the log opens");
         let mut parts = RuntimeParts::new(log.into());
         parts.clock = Arc::new(self.clock.clone());
         parts.event_bus = Arc::clone(&self.bus) as _;

@@ -96,7 +96,7 @@ impl Blueprint for Plan {
 }
 
 fn runtime(storage: &MemoryStorage, shop: &Arc<Shop>) -> Arc<AgentRuntime> {
-    let log = Log::open_storage(Arc::new(storage.clone()), 1 << 20).expect("the log opens");
+    let log = Log::resume_storage(Arc::new(storage.clone()), 1 << 20).expect("the log opens");
     let runtime = AgentRuntime::new(RuntimeParts::new(log.into()));
     runtime.add_process(ProcessSpec::new("p"), Arc::new(Plan(Arc::clone(shop)))).expect("the name is free");
     Arc::new(runtime)

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 #[tokio::test]
 async fn a_run_that_offers_an_event_to_a_stopping_process_is_refused_at_once() {
     let tap = Tap::default();
-    let log = Log::open_storage(Arc::new(MemoryStorage::default()), 1 << 20).expect("the log opens");
+    let log = Log::resume_storage(Arc::new(MemoryStorage::default()), 1 << 20).expect("the log opens");
     let runtime = AgentRuntime::new(RuntimeParts::new(log.into()));
     let mut spec = ProcessSpec::new("p");
     spec.drain_timeout = Duration::from_secs(300);
@@ -36,7 +36,7 @@ async fn a_run_that_offers_an_event_to_a_stopping_process_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_process_that_outlives_its_runtime_stands_still_until_something_happens() {
-    let log = Log::open_storage(Arc::new(MemoryStorage::default()), 1 << 20).expect("the log opens");
+    let log = Log::resume_storage(Arc::new(MemoryStorage::default()), 1 << 20).expect("the log opens");
     let runtime = AgentRuntime::new(RuntimeParts::new(log.into()));
     let process = runtime.add_process(ProcessSpec::new("p"), Arc::new(Tap::default())).expect("the name is free");
     process.start().await.expect("it starts");

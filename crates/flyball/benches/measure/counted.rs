@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use flyball::journal::{DEFAULT_SEGMENT_BYTES, FileStorage, Log, Recovery, SegmentFile, Storage};
+use flyball::journal::{DEFAULT_SEGMENT_BYTES, FileStorage, Log, Recovered, Recovery, SegmentFile, Storage};
 
 /// What was done so far. A batch is one write and one sync; making a segment is counted apart.
 #[derive(Debug, Default)]
@@ -59,14 +59,14 @@ impl Figures {
 }
 
 /// Opens the log in `dir` over files, as the product does, and counts.
-pub fn open(dir: &Path) -> Result<(Arc<Log>, Recovery, Arc<Count>)> {
+pub fn open(dir: &Path) -> Result<(Arc<Log>, Recovery<Recovered>, Arc<Count>)> {
     over(Box::new(FileStorage::open(dir).with_context(|| format!("opening {}", dir.display()))?))
 }
 
 /// The same over any storage.
-pub fn over(inner: Box<dyn Storage>) -> Result<(Arc<Log>, Recovery, Arc<Count>)> {
+pub fn over(inner: Box<dyn Storage>) -> Result<(Arc<Log>, Recovery<Recovered>, Arc<Count>)> {
     let count = Arc::new(Count::default());
-    let (log, recovery) = Log::open_storage(Arc::new(Counted { inner, count: Arc::clone(&count) }), DEFAULT_SEGMENT_BYTES)?;
+    let (log, recovery) = Log::resume_storage(Arc::new(Counted { inner, count: Arc::clone(&count) }), DEFAULT_SEGMENT_BYTES)?;
     Ok((log, recovery, count))
 }
 

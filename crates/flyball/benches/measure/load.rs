@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use flyball::core_agent::{Clock, SystemClock, TriggerEvent};
-use flyball::journal::{Log, Recovery};
+use flyball::journal::{Log, Recovered, Recovery};
 use flyball::runtime::{AgentProcess, AgentRuntime, ProcessSpec, RuntimeParts};
 use flyball::triggers::{WebhookConfig, WebhookListeners};
 use serde_json::json;
@@ -50,7 +50,7 @@ impl Bench {
         Ok(Self::over(counted::over(Box::new(Nowhere))?))
     }
 
-    fn over((log, recovery, count): (Arc<Log>, Recovery, Arc<Count>)) -> Self {
+    fn over((log, recovery, count): (Arc<Log>, Recovery<Recovered>, Arc<Count>)) -> Self {
         let runtime = AgentRuntime::new(RuntimeParts::new((Arc::clone(&log), recovery).into()));
         Self { runtime, log, count }
     }

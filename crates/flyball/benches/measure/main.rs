@@ -34,6 +34,10 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// The one of the `flyball` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Measures one thing and prints one line of JSON")]
 struct Args {

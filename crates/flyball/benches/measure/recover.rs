@@ -67,21 +67,18 @@ pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
 /// Opens the log and folds what it holds, as a start does.
 pub fn reopen(options: &ReopenOptions) -> Result<Value> {
     let start = Instant::now();
-    let (log, recovery) = Log::open(&options.log)?;
-    let open_s = start.elapsed().as_secs_f64();
-    let records = recovery.processes.get(PROCESS).context("the process is not in it")?;
-    let fold = ProcessFold::of(records);
+    let (log, recovery) = Log::resume(&options.log)?;
+    let recovered = recovery.processes.get(PROCESS).context("the process is not in it")?;
+    let fold = &recovered.fold;
     let ready_s = start.elapsed().as_secs_f64();
     if !recovery.damaged.is_empty() || recovery.torn.is_some() {
         bail!("the log is not whole");
     }
     let measured = json!({
         "ready_s": ready_s,
-        "open_s": open_s,
-        "fold_s": ready_s - open_s,
         "cpu_s": system::cpu_time().map(|cpu| cpu.as_secs_f64()),
         "entries": fold.entries,
-        "records_read": records.len(),
+        "records_needed": recovered.len(),
         "segments": recovery.segments.0,
         "segments_read": recovery.segments.1,
         "dedup_keys": fold.dedup_keys(),

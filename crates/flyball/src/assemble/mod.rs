@@ -135,7 +135,7 @@ impl Blueprint for Assembly {
             surroundings: &self.surroundings,
             context: &context,
         };
-        let (agent, layers, secrets) = stack.build(toolbox, past)?;
+        let (agent, layers, secrets) = stack.build(toolbox, past).await?;
         if let Some(secrets) = &secrets {
             // What an agent says to its own state or to other agents must not carry a value.
             secrets.keep_from(names(&own).await?);

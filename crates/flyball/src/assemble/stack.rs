@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyball_context::Context;
 use flyball_core_agent::{Agent, Layer, Stack, Toolbox};
 use flyball_governance::{Budget, Health, Mission, Notify, Secrets};
-use flyball_journal::{Intent, Replay};
+use flyball_journal::{Intent, Record, Replay};
 use flyball_runtime::{Past, StartCause};
 
 use super::models::ModelChoice;
@@ -26,10 +26,12 @@ pub(super) struct Parts<'a> {
 pub(super) type Stacked = (Arc<dyn Agent>, Vec<Arc<dyn Layer>>, Option<Arc<Secrets>>);
 
 impl Parts<'_> {
-    pub fn build(&self, toolbox: Arc<dyn Toolbox>, past: &Past) -> Result<Stacked, String> {
+    pub async fn build(&self, toolbox: Arc<dyn Toolbox>, past: &Past) -> Result<Stacked, String> {
         let model = ModelChoice::parse(&self.config.model)?.make(self.dir)?;
         let notify: Arc<dyn Notify> = Arc::new(Escalations::new(Arc::clone(&self.surroundings.event_bus)));
         let (clock, journal) = (&self.surroundings.clock, &past.journal);
+        let counts = self.config.budget.enabled || self.config.mission.enabled;
+        let records = if counts { past.records.read().await? } else { Vec::new() };
         let mut stack = Stack::new();
 
         // Innermost: no other layer, and so no record, ever sees a value.
@@ -47,13 +49,13 @@ impl Parts<'_> {
         // A call that it refuses is not behaviour, and leaves no intent.
         if self.config.budget.enabled {
             let config = policies::budget(&self.config.budget);
-            stack.push(Budget::new(config, Arc::clone(clock), Arc::clone(journal), Arc::clone(&notify), &past.records));
+            stack.push(Budget::new(config, Arc::clone(clock), Arc::clone(journal), Arc::clone(&notify), &records));
         }
         // Answers every recorded step, refusals included, before any policy is asked.
         stack.push(Replay::new(Arc::clone(journal)));
         // Outermost: sees the final outcome, and judges through all of the above.
         if self.config.mission.enabled {
-            stack.push(self.mission(&stack, notify, past)?);
+            stack.push(self.mission(&stack, notify, past, &records)?);
         }
 
         let instructions = self.config.instructions.clone().unwrap_or_else(|| default_instructions(self.process));
@@ -71,13 +73,13 @@ impl Parts<'_> {
         secrets.map(Some).map_err(|error| format!("secrets: {error}"))
     }
 
-    fn mission(&self, inner: &Stack, notify: Arc<dyn Notify>, past: &Past) -> Result<Arc<Mission>, String> {
+    fn mission(&self, inner: &Stack, notify: Arc<dyn Notify>, past: &Past, records: &[Record]) -> Result<Arc<Mission>, String> {
         let config = policies::mission(&self.config.mission);
         let judge = config.eval_model.as_deref().unwrap_or(&self.config.model);
         let judge = inner.model(ModelChoice::parse(judge)?.make(self.dir)?);
         let facts = Arc::new(StateFacts::new(Arc::clone(self.context)));
         let (clock, journal) = (Arc::clone(&self.surroundings.clock), Arc::clone(&past.journal));
-        let mission = Mission::new(config, judge, clock, journal, notify, facts, &past.records);
+        let mission = Mission::new(config, judge, clock, journal, notify, facts, records);
         // What was cut off goes on; what someone starts anew begins anew, if it was over.
         if past.cause == StartCause::Asked {
             mission.begin().map_err(|error| format!("mission: {error}"))?;

@@ -253,6 +253,14 @@ impl Entry {
         matches!(self, Self::Checkpoint { .. } | Self::Carried { .. })
     }
 
+    /// The run that the entry is about comes to its end with it.
+    pub(crate) fn ends_run(&self) -> bool {
+        matches!(
+            self,
+            Self::InvocationResult { .. } | Self::Error { last: true, .. } | Self::Settled { decision: Decision::Abort, .. }
+        )
+    }
+
     /// The run the entry is about, if it is about one.
     pub fn run(&self) -> Option<&RunId> {
         match self {

@@ -61,17 +61,17 @@ impl EventCounts {
 }
 
 impl TriggerFold {
-    pub(super) fn moved(&mut self, cursor: &Map<String, Value>, skipped: u64, why: &str) {
+    pub(super) fn moved(&mut self, cursor: Map<String, Value>, skipped: u64, why: String) {
         for (key, value) in cursor {
             if value.is_null() {
-                self.cursor.remove(key);
+                self.cursor.remove(&key);
             } else {
-                self.cursor.insert(key.clone(), value.clone());
+                self.cursor.insert(key, value);
             }
         }
         self.skipped += skipped;
         if skipped > 0 {
-            why.clone_into(&mut self.last_skip);
+            self.last_skip = why;
         }
     }
 }
@@ -91,14 +91,14 @@ impl ProcessFold {
         self.triggers.entry(trigger_id.to_owned()).or_default()
     }
 
-    pub(super) fn take_in(&mut self, seq: u64, event: &TriggerEvent, cursor: &Map<String, Value>) {
+    pub(super) fn take_in(&mut self, seq: u64, event: TriggerEvent, cursor: Map<String, Value>) {
         self.events.accepted += 1;
-        self.open_events.insert(seq, event.clone());
         // The trigger's own time: the same live and in recovery, whatever clock the log has.
         self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, event.timestamp, seq);
         if !cursor.is_empty() {
-            self.trigger(&event.trigger_id).moved(cursor, 0, "");
+            self.trigger(&event.trigger_id).moved(cursor, 0, String::new());
         }
+        self.open_events.insert(seq, event);
     }
 
     /// The event is open no more.
@@ -109,10 +109,10 @@ impl ProcessFold {
         self.open_events.remove(&seq)
     }
 
-    pub(super) fn bury(&mut self, run: &RunId, event_id: &str, reason: &str, at: DateTime<Utc>) {
-        if let Some(event) = self.end(run, event_id) {
+    pub(super) fn bury(&mut self, run: RunId, event_id: &str, reason: String, at: DateTime<Utc>) {
+        if let Some(event) = self.end(&run, event_id) {
             self.events.dead_lettered += 1;
-            self.dead_letters.push_back(DeadLetter { event, run: run.clone(), reason: reason.to_owned(), at });
+            self.dead_letters.push_back(DeadLetter { event, run, reason, at });
             if self.dead_letters.len() > MAX_DEAD_LETTERS {
                 self.dead_letters.pop_front();
             }

@@ -137,8 +137,19 @@ impl ProcessFold {
         self.state_history.iter().filter_map(last).collect()
     }
 
+    /// The same, and it remembers no more than `dedup_keys` keys.
+    pub fn limited(mut self, dedup_keys: usize) -> Self {
+        self.dedup = self.dedup.limited(dedup_keys);
+        self
+    }
+
     /// Moves on by one record.
     pub fn apply(&mut self, seq: u64, at: DateTime<Utc>, entry: &Entry) {
+        self.take(seq, at, entry.clone());
+    }
+
+    /// Moves on by one record that nobody else needs.
+    pub fn take(&mut self, seq: u64, at: DateTime<Utc>, entry: Entry) {
         self.entries += 1;
         match entry {
             Entry::StateTransition { from_state, to_state, reason } => {
@@ -146,45 +157,45 @@ impl ProcessFold {
                 if from_state.is_over() {
                     self.consecutive_failures = 0;
                 }
-                self.move_to(*to_state, reason);
+                self.move_to(to_state, reason);
             }
             Entry::TriggerEvent { event, cursor } => self.take_in(seq, event, cursor),
-            Entry::TriggerMoved { trigger_id, cursor, skipped, why } => self.trigger(trigger_id).moved(cursor, *skipped, why),
-            Entry::Expired { event_id, .. } => self.expire(event_id),
-            Entry::Redelivered { event_id, .. } => self.redeliver(seq, event_id),
-            Entry::Dismissed { event_id, .. } => self.dismiss(event_id),
-            Entry::TailLost { events, .. } => self.doubt(events),
-            Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, *attempt),
-            Entry::ModelReply { run, step, reply } => self.tape(run, |tape| tape.set_reply(step, reply)),
+            Entry::TriggerMoved { trigger_id, cursor, skipped, why } => self.trigger(&trigger_id).moved(cursor, skipped, why),
+            Entry::Expired { event_id, .. } => self.expire(&event_id),
+            Entry::Redelivered { event_id, .. } => self.redeliver(seq, &event_id),
+            Entry::Dismissed { event_id, .. } => self.dismiss(&event_id),
+            Entry::TailLost { events, .. } => self.doubt(&events),
+            Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, attempt),
+            Entry::ModelReply { run, step, reply } => self.tape(&run, |tape| tape.set_reply(&step, &reply)),
             Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
-                self.tape(run, |tape| tape.set_intent(step, *attempt, *effect, tool, args));
+                self.tape(&run, |tape| tape.set_intent(&step, attempt, effect, &tool, &args));
             }
-            Entry::ToolResult { run, step, reply, .. } => self.tape(run, |tape| tape.set_result(step, reply)),
-            Entry::InvocationHeld { run, why } => self.hold(run, why),
-            Entry::Settled { run, event_id, step, decision, .. } => self.settle(run, event_id, step, decision),
+            Entry::ToolResult { run, step, reply, .. } => self.tape(&run, |tape| tape.set_result(&step, &reply)),
+            Entry::InvocationHeld { run, why } => self.hold(&run, &why),
+            Entry::Settled { run, event_id, step, decision, .. } => self.settle(&run, &event_id, &step, &decision),
             Entry::InvocationResult { run, event_id, outcome, changes } => {
                 self.write(changes);
-                if let Some(event) = self.end(run, event_id) {
+                if let Some(event) = self.end(&run, &event_id) {
                     self.events.completed += 1;
-                    self.remember(Exchange { event, run: run.clone(), reply: outcome.reply.clone(), at });
+                    self.remember(Exchange { event, run, reply: outcome.reply, at });
                 }
                 self.invocation_count += 1;
                 self.consecutive_failures = 0;
-                if let Directive::Pause { why, until } = &outcome.directive {
-                    self.pause = Some(Pause { why: why.clone(), until: *until });
+                if let Directive::Pause { why, until } = outcome.directive {
+                    self.pause = Some(Pause { why, until });
                 }
             }
             Entry::Error { run, event_id, error, last: true, .. } => {
-                self.bury(run, event_id, error, at);
+                self.bury(run, &event_id, error, at);
                 self.invocation_count += 1;
                 self.consecutive_failures += 1;
             }
-            Entry::Error { run, retry_at, last: false, .. } => self.fail(run, *retry_at),
+            Entry::Error { run, retry_at, last: false, .. } => self.fail(&run, retry_at),
             Entry::ContextUpdate { changes } => self.write(changes),
             Entry::Checkpoint { fold, .. } => {
                 let entries = self.entries.max(fold.entries + 1);
                 let limit = self.dedup.limit();
-                *self = Self { entries, checkpoint_at: entries, ..(**fold).clone() };
+                *self = Self { entries, checkpoint_at: entries, ..*fold };
                 self.dedup = std::mem::take(&mut self.dedup).limited(limit);
                 // The record stays as it is: what comes now is not put on its tapes.
                 self.open_runs.values_mut().for_each(|open| open.tape = open.tape.copy());
@@ -193,26 +204,29 @@ impl ProcessFold {
         }
     }
 
-    fn move_to(&mut self, to: LifecycleState, reason: &str) {
+    fn move_to(&mut self, to: LifecycleState, reason: String) {
         self.state = to;
-        reason.clone_into(&mut self.reason);
         match to {
             LifecycleState::Suspended if self.pause.is_none() => {
-                self.pause = Some(Pause { why: reason.to_owned(), until: None });
+                self.pause = Some(Pause { why: reason.clone(), until: None });
             }
             // A process that was told to stop, or waits for work, is paused no more.
             LifecycleState::Awaiting | LifecycleState::Stopped => self.pause = None,
             _ => {}
         }
+        self.reason = reason;
         if to.is_over() || to == LifecycleState::Stopping {
             self.excuse_runs();
         }
     }
 
-    fn write(&mut self, changes: &[Change]) {
+    fn write(&mut self, changes: Vec<Change>) {
         for change in changes {
-            let writes = self.state_history.entry(change.key.clone()).or_default();
-            writes.push_back(change.clone());
+            let writes = match self.state_history.get_mut(&change.key) {
+                Some(writes) => writes,
+                None => self.state_history.entry(change.key.clone()).or_default(),
+            };
+            writes.push_back(change);
             if writes.len() > MAX_HISTORY {
                 writes.pop_front();
             }

@@ -33,9 +33,9 @@ pub struct OpenRun {
 }
 
 impl ProcessFold {
-    pub(super) fn begin(&mut self, run: &RunId, event_id: &str, attempt: u32) {
-        let first = OpenRun { event_id: event_id.to_owned(), excused: true, ..OpenRun::default() };
-        let open = self.open_runs.entry(run.clone()).or_insert(first);
+    pub(super) fn begin(&mut self, run: RunId, event_id: String, attempt: u32) {
+        let first = OpenRun { event_id, excused: true, ..OpenRun::default() };
+        let open = self.open_runs.entry(run).or_insert(first);
         let steps = open.tape.len();
         open.fruitless = if open.excused || steps > open.steps_before { 0 } else { open.fruitless + 1 };
         (open.attempt, open.steps_before, open.excused) = (attempt, steps, false);

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::TornTail;
 use super::recover::{self, Extent, io_error};
-use super::scan::scan;
+use super::scan::{Depth, scan};
 use crate::Error;
 use crate::storage::{FileStorage, Storage};
 
@@ -85,10 +85,10 @@ pub fn audit_storage(storage: &dyn Storage) -> Result<Audit, Error> {
     let mut auditor = auditor::Auditor::default();
     for name in &names {
         let bytes = storage.read(name).map_err(|error| io_error("reading", storage, name, &error))?;
-        auditor.segment(name, scan(bytes));
+        auditor.segment(name, scan(bytes, Depth::Whole));
     }
     let mut audit = auditor.finish();
-    match recover::read(storage, Extent::Needed) {
+    match recover::read::<Vec<crate::Record>>(storage, Extent::Needed) {
         Ok((recovery, _)) => {
             for (process, why) in recovery.damaged {
                 audit.processes.entry(process).or_default().refuses = Some(why);

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::audit::open;
 use super::line::Line;
 use super::recover::io_error;
-use super::scan::scan;
+use super::scan::{Depth, scan};
 use crate::storage::Storage;
 use crate::{Error, Record};
 
@@ -35,7 +35,7 @@ pub fn raw_records<E>(dir: &Path, mut take: impl FnMut(&Record, &str) -> Result<
     let mut waiting = Vec::new();
     for name in &names {
         let bytes = storage.read(name).map_err(|error| io_error("reading", &storage, name, &error))?;
-        let mut scanned = scan(bytes);
+        let mut scanned = scan(bytes, Depth::Whole);
         for line in std::mem::take(&mut scanned.lines) {
             let text = String::from_utf8(scanned.text(&line).to_vec());
             match (line.line, text) {

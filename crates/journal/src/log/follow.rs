@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::Hash;
 use super::line::{self, Commit, Header, Line, Place, Unreadable};
 use super::recover::{Gone, io_error, segments};
-use super::scan::{Scanned, ScannedLine, scan};
+use super::scan::{Depth, Scanned, ScannedLine, scan};
 use crate::storage::{SUFFIX, Storage};
 use crate::{Entry, Error, Record};
 
@@ -126,7 +126,7 @@ pub(crate) fn follow(storage: &dyn Storage, names: &[String], reached: Reached, 
         ahead = &names[at + 1..];
         follower.rest(storage, ahead.is_empty(), take)?;
     }
-    segments::each(storage, ahead, |name, scanned| {
+    segments::each(storage, ahead, Depth::Whole, |name, scanned| {
         let is_last = ahead.last().is_some_and(|last| last == name);
         follower.segment(name, scanned, is_last, take)
     })
@@ -166,7 +166,7 @@ impl Follower {
         }
         let read = bytes.len() as u64;
         bytes.drain(..line);
-        let records = self.lines(&segment, end, scan(bytes), is_last)?;
+        let records = self.lines(&segment, end, scan(bytes, Depth::Whole), is_last)?;
         take(Stretch { segment: &segment, bytes: read, records }, &self.reached)
     }
 

@@ -114,10 +114,38 @@ pub enum Line {
         /// Its hash.
         hash: Hash,
     },
+    /// The same, of which nobody has asked yet what it says.
+    Outline {
+        /// Where it stands.
+        outline: Outline,
+        /// Its hash.
+        hash: Hash,
+    },
     /// The end of a batch.
     Commit(Commit),
     /// The start of a segment.
     Header(Header),
+}
+
+/// What stands at a record's beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    pub seq: u64,
+    pub process: String,
+    pub n: u64,
+    /// It is a step of this run, and changes nothing else.
+    pub step_of: Option<String>,
+}
+
+impl Line {
+    /// Number, process, the process's own number, and hash, if it is a record.
+    pub fn stands(&self) -> Option<(u64, &str, u64, Hash)> {
+        match self {
+            Self::Record { record, hash } => Some((record.seq, &record.process, record.n, *hash)),
+            Self::Outline { outline, hash } => Some((outline.seq, &outline.process, outline.n, *hash)),
+            Self::Commit(_) | Self::Header(_) => None,
+        }
+    }
 }
 
 /// Under which ownership records are written on a single node.
@@ -221,6 +249,22 @@ pub fn write_header(header: &Header) -> Result<Vec<u8>, serde_json::Error> {
 
 /// Reads one line, without its newline.
 pub fn read(line: &[u8]) -> Result<Line, Unreadable> {
+    match check(line)? {
+        Checked::Other(line) => Ok(line),
+        Checked::Record(hash) => Ok(Line::Record { record: Box::new(known(line)?), hash }),
+    }
+}
+
+/// A line whose checksum fits.
+pub enum Checked {
+    /// A record with this hash.
+    Record(Hash),
+    /// A commit or a header.
+    Other(Line),
+}
+
+/// Reads one line, without its newline, but of a record only its hash.
+pub fn check(line: &[u8]) -> Result<Checked, Unreadable> {
     let body_len = line.len().checked_sub(CRC_MEMBER + 1).ok_or(Unreadable::Damaged)?;
     let (body, tail) = line.split_at(body_len);
     let said = tail.strip_prefix(CRC_KEY.as_bytes()).and_then(|rest| rest.strip_suffix(b"\"}"));
@@ -228,15 +272,19 @@ pub fn read(line: &[u8]) -> Result<Line, Unreadable> {
         return Err(Unreadable::Damaged);
     }
     if body.starts_with(b"{\"commit\":") {
-        return known::<CommitLine>(line).map(|line| Line::Commit(line.commit));
+        return known::<CommitLine>(line).map(|line| Checked::Other(Line::Commit(line.commit)));
     }
     if body.starts_with(b"{\"segment\":") {
-        return known::<HeaderLine>(line).map(|line| Line::Header(line.segment));
+        return known::<HeaderLine>(line).map(|line| Checked::Other(Line::Header(line.segment)));
     }
     let hashed = body.len().checked_sub(HASH_MEMBER);
     let hash = hashed.and_then(|at| body[at..].strip_prefix(HASH_KEY.as_bytes())?.strip_suffix(b"\""));
-    let hash = hash.and_then(Hash::parse).ok_or_else(|| Unreadable::Unknown("it has no hash".into()))?;
-    Ok(Line::Record { record: Box::new(known(line)?), hash })
+    hash.and_then(Hash::parse).map(Checked::Record).ok_or_else(|| Unreadable::Unknown("it has no hash".into()))
+}
+
+/// What a line that was [checked](check) says.
+pub fn record(line: &[u8]) -> Result<Box<Record>, Unreadable> {
+    known(line).map(Box::new)
 }
 
 fn known<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Unreadable> {

@@ -8,6 +8,7 @@ pub(crate) mod follow;
 mod hash;
 pub(crate) mod line;
 pub(crate) mod lock;
+mod outline;
 mod queue;
 mod recover;
 mod request;
@@ -35,7 +36,7 @@ use crate::storage::{FileStorage, Storage};
 use crate::{Entry, Error, Journal, Record};
 use lock::Lock;
 use queue::{Queue, Work};
-use recover::Extent;
+use recover::{Extent, Kept};
 use request::{Bodies, Request};
 use spare::Spare;
 use writer::Writer;
@@ -46,7 +47,7 @@ pub use audit::{Audit, Damage, ProcessAudit, audit, audit_storage};
 pub use export::{Exported, export, raw_records};
 #[cfg(feature = "index")]
 pub(crate) use recover::io_error;
-pub use recover::{Recovery, TornTail};
+pub use recover::{Recovered, Recovery, TornTail};
 pub use retention::{Compacted, Retention};
 
 /// How long a segment is unless told otherwise.
@@ -74,12 +75,13 @@ impl Log {
     /// A torn end is cut off and reported, and the processes whose runs it may have cost a step are
     /// told in their records. Blocks while it reads.
     pub fn open(dir: &Path) -> Result<(Arc<Self>, Recovery), Error> {
-        let failed = |error: std::io::Error| Error::Io { action: "opening", path: dir.to_owned(), cause: error.to_string() };
-        let storage = FileStorage::open(dir).map_err(failed)?;
-        let lock = Lock::take(dir)?;
-        let storage: Arc<dyn Storage> = Arc::new(storage);
-        let spare = Spare::new(Arc::clone(&storage), DEFAULT_SEGMENT_BYTES, true);
-        Self::start(storage, Some((dir, lock)), spare)
+        Self::in_folder(dir)
+    }
+
+    /// The same, and what the records come to is made while they are read, so that not all of them have to
+    /// be in memory. This is how a runtime opens it.
+    pub fn resume(dir: &Path) -> Result<(Arc<Self>, Recovery<Recovered>), Error> {
+        Self::in_folder(dir)
     }
 
     /// Opens a log over any storage, with segments of `segment_bytes`.
@@ -88,10 +90,29 @@ impl Log {
         Self::start(storage, None, spare)
     }
 
-    fn start(storage: Arc<dyn Storage>, home: Option<(&Path, Lock)>, spare: Spare) -> Result<(Arc<Self>, Recovery), Error> {
+    /// [`resume`](Self::resume) over any storage, with segments of `segment_bytes`.
+    pub fn resume_storage(storage: Arc<dyn Storage>, segment_bytes: u64) -> Result<(Arc<Self>, Recovery<Recovered>), Error> {
+        let spare = Spare::new(Arc::clone(&storage), segment_bytes, false);
+        Self::start(storage, None, spare)
+    }
+
+    fn in_folder<T: Kept>(dir: &Path) -> Result<(Arc<Self>, Recovery<T>), Error> {
+        let failed = |error: std::io::Error| Error::Io { action: "opening", path: dir.to_owned(), cause: error.to_string() };
+        let storage = FileStorage::open(dir).map_err(failed)?;
+        let lock = Lock::take(dir)?;
+        let storage: Arc<dyn Storage> = Arc::new(storage);
+        let spare = Spare::new(Arc::clone(&storage), DEFAULT_SEGMENT_BYTES, true);
+        Self::start(storage, Some((dir, lock)), spare)
+    }
+
+    fn start<T: Kept>(
+        storage: Arc<dyn Storage>,
+        home: Option<(&Path, Lock)>,
+        spare: Spare,
+    ) -> Result<(Arc<Self>, Recovery<T>), Error> {
         let (mut recovery, places) = recover::read(&*storage, Extent::Needed)?;
         let lost = tail::note(&*storage, &recovery)?;
-        trim(&*storage, &recovery)?;
+        trim(&*storage, recovery.torn.as_ref())?;
         let queue = Arc::new(Queue::default());
         let records = broadcast::Sender::new(WATCH_BACKLOG);
         #[cfg(feature = "index")]
@@ -132,11 +153,17 @@ impl Log {
     /// The durable records of `process` from its newest checkpoint on, read again from the storage.
     /// Blocks while it reads.
     pub fn records(&self, process: &str) -> Result<Vec<Record>, Error> {
-        let (mut recovery, _) = recover::read(&*self.storage, Extent::Needed)?;
+        let (mut recovery, _) = recover::read::<Vec<Record>>(&*self.storage, Extent::Needed)?;
         if let Some(what) = recovery.damaged.remove(process) {
             return Err(Error::Damaged { process: process.to_owned(), what });
         }
         Ok(recovery.processes.remove(process).unwrap_or_default())
+    }
+
+    /// The records that came to `recovered`, read again from where they lie. Blocks while it reads. An error
+    /// may mean that they are not there any more; see [`records`](Self::records).
+    pub fn records_of(&self, recovered: &Recovered) -> Result<Vec<Record>, Error> {
+        recovered.records(&*self.storage)
     }
 
     /// Every record from now on, once it is durable. A watcher that falls far behind misses some
@@ -190,7 +217,7 @@ pub fn read(dir: &Path) -> Result<Vec<Record>, Error> {
         return Err(failed(std::io::ErrorKind::NotFound.into()));
     }
     let storage = FileStorage::open(dir).map_err(failed)?;
-    let (recovery, _) = recover::read(&storage, Extent::All)?;
+    let (recovery, _) = recover::read::<Vec<Record>>(&storage, Extent::All)?;
     let mut records: Vec<Record> = recovery.processes.into_values().flatten().collect();
     records.sort_by_key(|record| record.seq);
     Ok(records)
@@ -199,10 +226,10 @@ pub fn read(dir: &Path) -> Result<Vec<Record>, Error> {
 /// Cuts a torn end off, and the blank rest of the last segment, since a new one is started. What is left
 /// of that segment is durable then: a killed process may have written its last batch and not synced it, and
 /// what follows now is built upon it.
-fn trim(storage: &dyn Storage, recovery: &Recovery) -> Result<(), Error> {
+fn trim(storage: &dyn Storage, torn: Option<&TornTail>) -> Result<(), Error> {
     let failed = |name: &str, error: std::io::Error| recover::io_error("cutting", storage, name, &error);
     let mut names = storage.list().map_err(|error| failed("", error))?;
-    if let Some(torn) = &recovery.torn {
+    if let Some(torn) = torn {
         storage.cut(&torn.segment, torn.offset).map_err(|error| failed(&torn.segment, error))?;
         // Whatever follows the torn line was never committed either.
         for name in names.split_off(names.iter().position(|name| *name > torn.segment).unwrap_or(names.len())) {

@@ -1,8 +1,10 @@
 //! Reading a log back: what is whole, what is torn, what is damaged, and whose it is.
 
 mod batch;
+mod kept;
 mod plan;
 mod reader;
+mod recovered;
 pub(super) mod segments;
 
 use std::collections::BTreeMap;
@@ -10,13 +12,17 @@ use std::collections::BTreeMap;
 use super::batch::Chains;
 use crate::storage::Storage;
 use crate::{Error, Record};
+use kept::NotUnderstood;
 use plan::{Generation, Plan};
 
+pub(super) use kept::Kept;
+pub use recovered::Recovered;
+
 /// What a log held when it was opened.
-#[derive(Debug, Default)]
-pub struct Recovery {
-    /// Every process's committed records, in order, from its newest checkpoint on.
-    pub processes: BTreeMap<String, Vec<Record>>,
+#[derive(Debug)]
+pub struct Recovery<T = Vec<Record>> {
+    /// Every process: its committed records, in order, from its newest checkpoint on, or what they come to.
+    pub processes: BTreeMap<String, T>,
     /// Processes whose records are damaged, and how. Their records end where the damage begins.
     pub damaged: BTreeMap<String, String>,
     /// Processes of which something is damaged that says again what is known without it, and what.
@@ -28,6 +34,13 @@ pub struct Recovery {
     pub last_seq: u64,
     /// How many segments there are, and how many of them had to be read.
     pub segments: (usize, usize),
+}
+
+impl<T> Default for Recovery<T> {
+    fn default() -> Self {
+        let (processes, damaged, mended) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { processes, damaged, mended, torn: None, last_seq: 0, segments: (0, 0) }
+    }
 }
 
 /// Bytes after the last commit: a batch that was being written when the machine or the process went
@@ -60,7 +73,7 @@ pub(super) enum Extent {
 const MAX_LISTINGS: usize = 5;
 
 /// Reads a log. Nothing is changed; cutting the torn end is the caller's.
-pub(super) fn read(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, Chains), Error> {
+pub(super) fn read<T: Kept>(storage: &dyn Storage, extent: Extent) -> Result<(Recovery<T>, Chains), Error> {
     for _ in 1..MAX_LISTINGS {
         match read_listed(storage, extent) {
             // Whoever owns the log may drop old segments while another one reads it.
@@ -82,7 +95,7 @@ pub(super) enum Gone {
     Failed(Error),
 }
 
-fn read_listed(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, Chains), Gone> {
+fn read_listed<T: Kept>(storage: &dyn Storage, extent: Extent) -> Result<(Recovery<T>, Chains), Gone> {
     let names = storage.list().map_err(|error| Gone::Failed(io_error("listing", storage, "", &error)))?;
     let newest = Plan::new(storage, &names, extent, Generation::Newest)?;
     let read = read_planned(storage, &names, &newest)?;
@@ -95,15 +108,14 @@ fn read_listed(storage: &dyn Storage, extent: Extent) -> Result<(Recovery, Chain
     Ok(again.filter(|again| again.0.damaged.len() < read.0.damaged.len()).unwrap_or(read))
 }
 
-fn read_planned(storage: &dyn Storage, names: &[String], plan: &Plan) -> Result<(Recovery, Chains), Gone> {
+fn read_planned<T: Kept>(storage: &dyn Storage, names: &[String], plan: &Plan) -> Result<(Recovery<T>, Chains), Gone> {
+    let unknown = |NotUnderstood { place, what }: NotUnderstood| {
+        let path = storage.path().join(&*place.segment);
+        Gone::Failed(Error::Unknown { path, line: place.number, what })
+    };
     let mut reader = reader::Reader::new(plan);
-    segments::each(storage, &plan.segments, |name, scanned| {
-        reader.segment(name, scanned).map_err(|(line, what)| {
-            let path = storage.path().join(name);
-            Gone::Failed(Error::Unknown { path, line, what })
-        })
-    })?;
-    let (mut recovery, places) = reader.finish();
+    segments::each(storage, &plan.segments, T::DEPTH, |name, scanned| reader.segment(name, scanned).map_err(unknown))?;
+    let (mut recovery, places) = reader.finish().map_err(unknown)?;
     recovery.segments = (names.len(), plan.segments.len());
     Ok((recovery, places))
 }

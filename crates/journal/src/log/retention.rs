@@ -119,11 +119,11 @@ impl Log {
     /// Writes what `process`, whose last record is its `n`-th, is made of once more. `false` if it
     /// moved on meanwhile, and so is not idle, or if it is damaged.
     fn carry(&self, process: &str, n: u64) -> Result<bool, Error> {
-        let (mut recovery, _) = recover::read(&*self.storage, Extent::Needed)?;
+        let (mut recovery, _) = recover::read::<Vec<Record>>(&*self.storage, Extent::Needed)?;
         if recovery.damaged.contains_key(process) {
             return Ok(false);
         }
-        let records: Vec<Record> = recovery.processes.remove(process).unwrap_or_default();
+        let records = recovery.processes.remove(process).unwrap_or_default();
         let (done, told) = oneshot::channel();
         let entries = vec![Entry::Carried { records }];
         let bodies = Bodies::of(&entries)?;

@@ -80,7 +80,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::log::scan::scan;
+    use crate::log::scan::{Depth, scan};
     use crate::{Log, MemoryStorage};
 
     #[tokio::test]
@@ -89,7 +89,7 @@ mod tests {
         let (log, _) = Log::open_storage(Arc::new(storage.clone()), 1 << 16).expect("the log opens");
         let note = |number| Entry::Note { layer: "test".into(), run: None, body: json!(number) };
         log.process("p").append(vec![note(1), note(2)]).await.expect("appended");
-        let lines = scan(storage.read(&name(1)).expect("read")).lines;
+        let lines = scan(storage.read(&name(1)).expect("read"), Depth::Whole).lines;
         let spot = |line: usize, seq| {
             let (start, len) = (lines[line].range.start as u64, lines[line].range.len() as u64);
             Spot { segment: 1, start, len, carried: None, seq }

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::recover::io_error;
+use super::recover::{Kept, io_error};
 use super::request::Request;
 use super::{Recovery, TornTail};
 use crate::storage::{self, Storage};
-use crate::{Entry, Error, ProcessFold};
+use crate::{Entry, Error};
 
 /// The events, by process, whose runs may have lost a step.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ const NOTE: &str = "lost-tail.json";
 
 /// What the torn end of `recovery`, or one that an earlier start did not get to mark, may have cost.
 /// It is noted durably when this returns.
-pub(super) fn note(storage: &dyn Storage, recovery: &Recovery) -> Result<Option<Lost>, Error> {
+pub(super) fn note<T: Kept>(storage: &dyn Storage, recovery: &Recovery<T>) -> Result<Option<Lost>, Error> {
     let mut lost = read(storage)?.unwrap_or_default();
     if let Some(torn) = &recovery.torn {
         lost.add(torn, recovery);
@@ -58,14 +58,14 @@ fn read(storage: &dyn Storage) -> Result<Option<Lost>, Error> {
 }
 
 impl Lost {
-    fn add(&mut self, torn: &TornTail, recovery: &Recovery) {
+    fn add<T: Kept>(&mut self, torn: &TornTail, recovery: &Recovery<T>) {
         self.why = format!("the end of the journal was cut off at byte {} of {}", torn.offset, torn.segment);
         let touched = |process: &&String| torn.processes.as_ref().is_none_or(|named| named.contains(process));
         // A damaged process does not run, and its chain takes no further record.
         let sound = |process: &&String| !recovery.damaged.contains_key(*process);
         for process in recovery.processes.keys().filter(touched).filter(sound) {
-            let fold = ProcessFold::of(&recovery.processes[process]);
-            let open: BTreeSet<String> = fold.open_events.into_values().map(|event| event.event_id).collect();
+            let fold = recovery.processes[process].fold();
+            let open: BTreeSet<String> = fold.open_events.values().map(|event| event.event_id.clone()).collect();
             if !open.is_empty() {
                 self.processes.entry(process.clone()).or_default().extend(open);
             }

@@ -152,8 +152,8 @@ async fn every_line_of_a_log_on_disk_is_json_or_blank_even_while_it_is_open() {
 
 /// The fold of everything, and of what recovery reads, which must be the same.
 fn folds(storage: &MemoryStorage, process: &str) -> (ProcessFold, ProcessFold) {
-    let (all, _) = recover::read(storage, Extent::All).expect("read");
-    let (needed, _) = recover::read(storage, Extent::Needed).expect("read");
+    let (all, _) = recover::read::<Vec<crate::Record>>(storage, Extent::All).expect("read");
+    let (needed, _) = recover::read::<Vec<crate::Record>>(storage, Extent::Needed).expect("read");
     assert!(all.damaged.is_empty() && needed.damaged.is_empty(), "{:?} {:?}", all.damaged, needed.damaged);
     (ProcessFold::of(&all.processes[process]), ProcessFold::of(&needed.processes[process]))
 }
@@ -190,7 +190,7 @@ async fn recovery_begins_at_each_processs_newest_checkpoint_and_comes_to_the_sam
         assert_eq!(all.context_state(), needed.context_state());
         assert_eq!(all.entries, needed.entries, "{process}");
     }
-    let (read, _) = recover::read(&storage, Extent::Needed).expect("read");
+    let (read, _) = recover::read::<Vec<crate::Record>>(&storage, Extent::Needed).expect("read");
     assert!(read.segments.1 * 2 < read.segments.0, "of {} segments {} were read", read.segments.0, read.segments.1);
     let (log, _) = open(&storage);
     log.process("idle").append(vec![write("i", 8)]).await.expect("the chain goes on where it was");
@@ -214,8 +214,8 @@ async fn damage_in_a_segment_that_recovery_skips_is_found_by_whoever_reads_all()
     let text = String::from_utf8(storage.read(&first).expect("read")).expect("text");
     let in_a_record = text.find("context_update").expect("a record");
     storage.damage(&first, |bytes| bytes[in_a_record] ^= 1);
-    assert!(recover::read(&storage, Extent::Needed).expect("read").0.damaged.is_empty());
-    assert!(recover::read(&storage, Extent::All).expect("read").0.damaged.contains_key("a"));
+    assert!(recover::read::<Vec<crate::Record>>(&storage, Extent::Needed).expect("read").0.damaged.is_empty());
+    assert!(recover::read::<Vec<crate::Record>>(&storage, Extent::All).expect("read").0.damaged.contains_key("a"));
 }
 
 #[tokio::test]

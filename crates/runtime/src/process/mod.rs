@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use flyball_context::{Context, StateEntry};
 use flyball_core_agent::{Clock, TriggerEvent};
-use flyball_journal::{Log, ProcessFold, Record};
+use flyball_journal::{Log, Recovered};
 use flyball_triggers::{Receipt, Refusal};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -99,12 +99,12 @@ impl AgentProcess {
         spec: ProcessSpec,
         blueprint: Arc<dyn Blueprint>,
         surroundings: Surroundings,
-        recovered: Vec<Record>,
+        mut recovered: Recovered,
         damage: Option<String>,
     ) -> Self {
         let spec = Arc::new(spec);
         let (commands, taken) = mpsc::channel(MAX_COMMANDS);
-        let fold = ProcessFold::remembering(spec.dedup_keys, &recovered);
+        let fold = std::mem::take(&mut recovered.fold).limited(spec.dedup_keys);
         let (showing, shown) = watch::channel(Shown::unstarted(&spec, &fold, damage.as_deref()));
         let (lent, context) = watch::channel(None);
         let journal = surroundings.log.process(&spec.name);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_context::Context;
-use flyball_journal::{Entry, Journal, LifecycleState, Record};
+use flyball_journal::{Entry, Journal, LifecycleState, Recovered};
 use tokio::sync::{mpsc, watch};
 
 use super::life::{End, Life};
@@ -13,14 +13,14 @@ use super::listeners::Listeners;
 use super::reception::{Heard, Reception};
 use super::shown::Shown;
 use super::{Answer, Command, Surroundings, drive};
-use crate::{Blueprint, Built, ControlError, Past, ProcessSpec, RestartPolicy, StartCause};
+use crate::{Blueprint, Built, ControlError, Past, ProcessSpec, Records, RestartPolicy, StartCause};
 
 pub(super) struct Supervisor {
     pub spec: Arc<ProcessSpec>,
     pub blueprint: Arc<dyn Blueprint>,
     pub surroundings: Surroundings,
     /// What the log held when it was opened; the first start takes it.
-    pub recovered: Option<Vec<Record>>,
+    pub recovered: Option<Recovered>,
     /// Why the process must not run: its records are damaged.
     pub damage: Option<String>,
     pub shown: watch::Sender<Shown>,
@@ -197,15 +197,13 @@ impl Supervisor {
         }
     }
 
-    async fn records(&mut self, journal: &dyn Journal) -> Result<Vec<Record>, String> {
-        if let Some(records) = self.recovered.take() {
-            return Ok(records);
+    async fn records(&mut self, journal: &dyn Journal) -> Result<Records, String> {
+        let found = self.recovered.take();
+        if found.is_none() {
+            // Waiting for an append brings everything before it to the storage.
+            journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
         }
-        // Waiting for an append brings everything before it to the storage.
-        journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
-        let (log, name) = (Arc::clone(&self.surroundings.log), self.spec.name.clone());
-        let read = tokio::task::spawn_blocking(move || log.records(&name)).await;
-        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        Ok(Records::new(Arc::clone(&self.surroundings.log), &self.spec.name, found))
     }
 
     async fn wait_for_restart(&self, wait: Duration, commands: &mut mpsc::Receiver<Command>, resting: &mut Resting) -> Wake {

@@ -50,7 +50,7 @@ impl Bench {
     }
 
     pub fn runtime(&self, spec: ProcessSpec, act: Act) -> Arc<AgentRuntime> {
-        let log = Log::open_storage(Arc::new(self.storage.clone()), SEGMENT).expect("the log opens");
+        let log = Log::resume_storage(Arc::new(self.storage.clone()), SEGMENT).expect("the log opens");
         let mut parts = RuntimeParts::new(log.into());
         parts.clock = Arc::new(self.clock.clone());
         let runtime = AgentRuntime::new(parts);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use chrono::Utc;
 use flyball_cluster::{RuntimeTransport, TransportConfig};
 use flyball_core_agent::{Clock, NodeClock};
-use flyball_journal::{Log, Record, Recovery};
+use flyball_journal::{Log, Record, Recovered, Recovery};
 use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts};
 use flyball_triggers::WebhookListeners;
 use tokio::sync::broadcast;
@@ -144,7 +144,7 @@ impl Homes {
         if let Some(home) = self.by_dir.get(&dir) {
             return Ok(home.clone());
         }
-        let opened = Log::open(&dir)
+        let opened = Log::resume(&dir)
             .with_context(|| format!("opening the journal in {} (--data names another data directory)", dir.display()))?;
         self.found.push(found(&dir, &opened.1));
         let home = JournalHome::from(opened);
@@ -195,6 +195,6 @@ impl Homes {
     }
 }
 
-fn found(dir: &std::path::Path, recovery: &Recovery) -> Found {
+fn found(dir: &std::path::Path, recovery: &Recovery<Recovered>) -> Found {
     Found { dir: dir.to_owned(), records: recovery.last_seq, torn: recovery.torn.clone(), damaged: recovery.damaged.clone() }
 }

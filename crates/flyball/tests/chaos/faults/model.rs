@@ -15,7 +15,7 @@ use flyball::journal::MemoryStorage;
 use flyball::runtime::{AgentRuntime, Control, ProcessSpec, ProcessStatus, RuntimeParts};
 use serde_json::{Value, json};
 
-use crate::memory::{Outside, Plan as Parts, block_on, event, open};
+use crate::memory::{Outside, Plan as Parts, block_on, event, resume};
 use crate::tally::{Plan, Tally};
 
 /// What the endpoint does, request after request; the last one is repeated.
@@ -103,7 +103,7 @@ pub fn misbehaves(plan: &Plan, tally: &Tally) {
 async fn judge(case: &Case) -> Result<Duration, String> {
     let endpoint = Endpoint::start(case.acts.clone());
     let (disk, outside) = (MemoryStorage::default(), Outside::new());
-    let (log, recovery) = open(&disk, 1 << 20).map_err(|error| error.to_string())?;
+    let (log, recovery) = resume(&disk, 1 << 20).map_err(|error| error.to_string())?;
     let runtime = AgentRuntime::new(RuntimeParts::new((Arc::clone(&log), recovery).into()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut sick = Parts::new(&outside, Arc::clone(&clock));

@@ -14,7 +14,7 @@ use flyball::triggers::{CronConfig, CronTrigger, Missed, Trigger};
 use serde_json::{Value, json};
 
 use crate::clock::SetClock;
-use crate::memory::{Outside, Plan as Parts, block_on, open};
+use crate::memory::{Outside, Plan as Parts, block_on, open, resume};
 use crate::tally::{Plan, Tally};
 
 const THREADS: usize = 8;
@@ -155,7 +155,7 @@ struct Scheduled {
 
 impl Scheduled {
     async fn begin(disk: &MemoryStorage, outside: &Arc<Outside>, clock: &SetClock, cron: &CronConfig) -> Result<Self, String> {
-        let (log, recovery) = open(disk, 1 << 20).map_err(|error| error.to_string())?;
+        let (log, recovery) = resume(disk, 1 << 20).map_err(|error| error.to_string())?;
         let mut parts = RuntimeParts::new((Arc::clone(&log), recovery).into());
         parts.clock = Arc::new(clock.clone());
         let runtime = AgentRuntime::new(parts);
@@ -335,7 +335,7 @@ pub fn one_instant(plan: &Plan, tally: &Tally) {
 
 async fn all_at_noon(count: u64, start: DateTime<Utc>) -> Result<(u64, Duration), String> {
     let (disk, outside, clock) = (MemoryStorage::default(), Outside::new(), SetClock::new(start));
-    let (log, recovery) = open(&disk, 4 << 20).map_err(|error| error.to_string())?;
+    let (log, recovery) = resume(&disk, 4 << 20).map_err(|error| error.to_string())?;
     let mut parts = RuntimeParts::new((Arc::clone(&log), recovery).into());
     parts.clock = Arc::new(clock.clone());
     let runtime = AgentRuntime::new(parts);

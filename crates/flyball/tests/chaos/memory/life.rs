@@ -9,13 +9,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flyball::context::{Context, ContextConfig};
 use flyball::core_agent::{Clock, Model, Stack, Toolbox, TriggerEvent};
 use flyball::governance::{Budget, BudgetConfig, Health, HealthConfig, NoNotify};
-use flyball::journal::{Error, Intent, Log, MemoryStorage, Recovery, Replay};
+use flyball::journal::{Error, Intent, Log, MemoryStorage, ProcessFold, Recovered, Recovery, Replay};
 use flyball::runtime::{AgentRuntime, Blueprint, Built, Control, ControlError, Past, ProcessSpec, ProcessStatus, RuntimeParts};
 use flyball::triggers::{Receipt, Trigger};
 use serde_json::{Value, json};
 
 use super::outside::{Asked, Tools};
-use super::{Outside, open};
+use super::{Outside, resume};
 use crate::clock::SetClock;
 
 /// A runtime that lives.
@@ -47,12 +47,12 @@ pub fn event(key: &str, what: &str) -> TriggerEvent {
 impl Life {
     /// Opens the log on `disk` and starts both processes. Also gives what the log held.
     pub async fn begin(disk: &MemoryStorage, segment: u64, outside: &Arc<Outside>) -> Result<(Self, Recovery), Error> {
-        let (log, recovery) = open(disk, segment)?;
-        let held = held(&recovery);
+        let (log, recovery) = resume(disk, segment)?;
+        let held = held(&log, &recovery)?;
         Ok((Self::over(log, recovery, outside).await, held))
     }
 
-    async fn over(log: Arc<Log>, recovery: Recovery, outside: &Arc<Outside>) -> Self {
+    async fn over(log: Arc<Log>, recovery: Recovery<Recovered>, outside: &Arc<Outside>) -> Self {
         let clock = SetClock::new(noon());
         let mut parts = RuntimeParts::new((Arc::clone(&log), recovery).into());
         parts.clock = Arc::new(clock.clone());
@@ -109,16 +109,22 @@ impl Life {
     }
 }
 
-/// The part of a recovery that the runtime takes away.
-fn held(recovery: &Recovery) -> Recovery {
-    Recovery {
-        processes: recovery.processes.clone(),
+/// A recovery with the records that it was made of.
+fn held(log: &Log, recovery: &Recovery<Recovered>) -> Result<Recovery, Error> {
+    let mut processes = BTreeMap::new();
+    for (process, recovered) in &recovery.processes {
+        let records = log.records_of(recovered)?;
+        assert_eq!(ProcessFold::of(&records), recovered.fold, "{process} is not what its records say");
+        processes.insert(process.clone(), records);
+    }
+    Ok(Recovery {
+        processes,
         damaged: recovery.damaged.clone(),
         mended: recovery.mended.clone(),
         torn: recovery.torn.clone(),
         last_seq: recovery.last_seq,
         segments: recovery.segments,
-    }
+    })
 }
 
 /// What a process is made of, in the layers that the product puts around it.
@@ -153,7 +159,7 @@ impl Blueprint for Plan {
         stack.push(Intent::new(journal()));
         let health = HealthConfig { enabled: true, ..HealthConfig::default() };
         stack.push(Health::new(health, clock(), journal(), Arc::new(NoNotify)));
-        stack.push(Budget::new(self.budget.clone(), clock(), journal(), Arc::new(NoNotify), &past.records));
+        stack.push(Budget::new(self.budget.clone(), clock(), journal(), Arc::new(NoNotify), &past.records.read().await?));
         stack.push(Replay::new(journal()));
         let agent = stack.agent("Do what the event says.", 10, Arc::clone(&self.model), Arc::clone(&self.tools));
         let context = Arc::new(Context::with_clock(ContextConfig::default(), clock()).map_err(|error| error.to_string())?);

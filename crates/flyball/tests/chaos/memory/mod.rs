@@ -15,11 +15,16 @@ pub use truth::{Recipe, Truth};
 
 use std::sync::Arc;
 
-use flyball::journal::{Error, Log, MemoryStorage, Recovery, Storage};
+use flyball::journal::{Error, Log, MemoryStorage, Recovered, Recovery, Storage};
 
 /// Opens the log on `disk`.
 pub fn open(disk: &MemoryStorage, segment: u64) -> Result<(Arc<Log>, Recovery), Error> {
     Log::open_storage(Arc::new(disk.clone()), segment)
+}
+
+/// Opens the log on `disk` as a runtime does.
+pub fn resume(disk: &MemoryStorage, segment: u64) -> Result<(Arc<Log>, Recovery<Recovered>), Error> {
+    Log::resume_storage(Arc::new(disk.clone()), segment)
 }
 
 /// The names of a disk's segments, oldest first.

@@ -61,7 +61,7 @@ impl World {
 
     /// A world whose journal is the directory `journal`.
     pub fn on_disk(journal: &Path) -> Self {
-        let home = JournalHome::from(Log::open(journal).expect("the log opens"));
+        let home = JournalHome::from(Log::resume(journal).expect("the log opens"));
         Self::over(home, at("2026-03-02T08:58:00Z"), Arc::new(folder()), |_| {})
     }
 
@@ -78,7 +78,7 @@ impl World {
         files: Arc<TempDir>,
         change: impl FnOnce(&mut RuntimeParts),
     ) -> Self {
-        let opened = Log::open_storage(Arc::new(storage.clone()), DEFAULT_SEGMENT_BYTES).expect("the log opens");
+        let opened = Log::resume_storage(Arc::new(storage.clone()), DEFAULT_SEGMENT_BYTES).expect("the log opens");
         Self { storage: Some(storage), ..Self::over(JournalHome::from(opened), now, files, change) }
     }
 

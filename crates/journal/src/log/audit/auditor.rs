@@ -51,6 +51,8 @@ impl Auditor {
                 self.batch.add(&spot, &text);
                 self.batch.records.push(Pending { spot, record, hash, text });
             }
+            // An audit reads everything whole.
+            Ok(Line::Outline { .. }) => self.batch.bad.push((spot, "it was not read".into())),
             Err(why) => {
                 self.batch.add(&spot, &text);
                 let what = match why {

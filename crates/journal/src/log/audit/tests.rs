@@ -30,7 +30,7 @@ async fn written() -> MemoryStorage {
 
 /// The place of the first line that contains `text`, in bytes.
 fn line_with(bytes: &[u8], text: &str) -> std::ops::Range<usize> {
-    let scanned = scan(bytes.to_vec());
+    let scanned = scan(bytes.to_vec(), Depth::Whole);
     let contains = |range: &std::ops::Range<usize>| String::from_utf8_lossy(&bytes[range.clone()]).contains(text);
     let range = scanned.lines.into_iter().map(|line| line.range).find(contains).expect("there is such a line");
     range.start..range.end + 1

@@ -1,5 +1,8 @@
 //! The lines since the last commit, and what can be said of them where they are not what was written.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::log::hash::Hash;
 use crate::log::line::{Commit, Line, Unreadable};
 use crate::log::scan::{Scanned, ScannedLine};
@@ -17,23 +20,40 @@ pub struct Batch {
 
 /// A line that waits.
 pub struct Waiting {
-    pub text: Vec<u8>,
+    /// The segment's bytes, and which of them are the line.
+    bytes: Arc<Vec<u8>>,
+    range: Range<usize>,
+    pub segment: Arc<str>,
+    /// The line's number in it, from 1.
+    pub number: u64,
     pub line: Result<Line, Unreadable>,
     pub link: Option<(Hash, bool)>,
     /// The line, or the end of the one before it, may have been in a part of the file that was never written.
     pub at_hole: bool,
 }
 
+impl Waiting {
+    /// The line's bytes.
+    pub fn text(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
+
+    /// Where it begins in the segment.
+    pub fn start(&self) -> usize {
+        self.range.start
+    }
+}
+
 impl Batch {
     /// Adds a line of the segment `name`. `at_hole` says that blank bytes stand next to it.
-    pub fn add(&mut self, name: &str, scanned: &Scanned, line: ScannedLine, at_hole: bool) {
+    pub fn add(&mut self, name: &Arc<str>, scanned: &Scanned, line: ScannedLine, at_hole: bool) {
         let text = scanned.text(&line);
-        self.start.get_or_insert_with(|| (name.to_owned(), line.range.start as u64));
+        self.start.get_or_insert_with(|| (name.to_string(), line.range.start as u64));
         self.bytes += text.len() as u64 + 1;
         self.sum = crc32c::crc32c_append(crc32c::crc32c_append(self.sum, text), b"\n");
-        // What is whole needs its bytes only where its link is not known yet.
-        let text = if line.link.is_some() { Vec::new() } else { text.to_vec() };
-        self.lines.push(Waiting { text, line: line.line, link: line.link, at_hole });
+        let ScannedLine { number, range, line, link, .. } = line;
+        let (bytes, segment) = (Arc::clone(&scanned.bytes), Arc::clone(name));
+        self.lines.push(Waiting { bytes, range, segment, number, line, link, at_hole });
     }
 
     /// The lines are those that `commit` closes.
@@ -43,7 +63,8 @@ impl Batch {
 
     /// The first line is the commit's first record.
     pub fn begins(&self, commit: &Commit) -> bool {
-        matches!(self.lines.first(), Some(Waiting { line: Ok(Line::Record { record, .. }), .. }) if record.seq == commit.first)
+        let stands = self.lines.first().and_then(|first| first.line.as_ref().ok()).and_then(Line::stands);
+        stands.is_some_and(|(seq, ..)| seq == commit.first)
     }
 
     /// Every line is one that was written, as far as a line can tell.

@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::batch::{Batch, Waiting};
+use super::kept::{Kept, LinePlace, NotUnderstood, Said, Taken};
 use super::plan::Plan;
 use super::{Extent, Recovery, TornTail};
 use crate::log::batch::Chains;
 use crate::log::hash::Hash;
 use crate::log::line::{self, Commit, Header, Line, Place, Unreadable};
 use crate::log::scan::Scanned;
-use crate::{Entry, Record};
 
-pub struct Reader<'a> {
+pub struct Reader<'a, T> {
     plan: &'a Plan,
-    recovery: Recovery,
+    recovery: Recovery<T>,
     places: Chains,
     batch: Batch,
     /// A batch that is not what its commit line says, as long as no other one follows it.
@@ -35,7 +35,7 @@ struct Claim {
     segments: (Arc<str>, Arc<str>),
 }
 
-impl<'a> Reader<'a> {
+impl<'a, T: Kept> Reader<'a, T> {
     pub fn new(plan: &'a Plan) -> Self {
         Self {
             plan,
@@ -50,21 +50,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a segment. The error is a line, from 1, that this version does not understand: whatever
-    /// it says, going on without it would be a guess.
-    pub fn segment(&mut self, name: &str, mut scanned: Scanned) -> Result<(), (u64, String)> {
+    /// Reads a segment. The error is a line that this version does not understand: whatever it says, going
+    /// on without it would be a guess.
+    pub fn segment(&mut self, name: &str, mut scanned: Scanned) -> Result<(), NotUnderstood> {
         self.skipped = self.plan.after_a_gap.contains(name);
         self.segment = name.into();
         let lines = std::mem::take(&mut scanned.lines);
         let mut lines = lines.into_iter().peekable();
         while let Some(line) = lines.next() {
             match line.line {
-                Err(Unreadable::Unknown(what)) => return Err((line.number, what)),
-                Ok(Line::Commit(commit)) => self.commit(commit, line.after_blank),
-                Ok(Line::Header(header)) => self.header(header),
+                Err(Unreadable::Unknown(what)) => {
+                    let place = LinePlace { segment: Arc::clone(&self.segment), number: line.number, start: line.range.start };
+                    return Err(NotUnderstood { place, what });
+                }
+                Ok(Line::Commit(commit)) => self.commit(commit, line.after_blank)?,
+                Ok(Line::Header(header)) => self.header(header)?,
                 _ => {
                     let at_hole = line.after_blank || lines.peek().is_some_and(|next| next.after_blank);
-                    self.batch.add(name, &scanned, line, at_hole);
+                    self.batch.add(&self.segment, &scanned, line, at_hole);
                 }
             }
         }
@@ -73,8 +76,8 @@ impl<'a> Reader<'a> {
 
     /// What a segment says of the processes at its start: taken over where the segments before were
     /// not read, checked where they were.
-    fn header(&mut self, header: Header) {
-        self.judge_garbled();
+    fn header(&mut self, header: Header) -> Result<(), NotUnderstood> {
+        self.judge_garbled()?;
         if self.skipped {
             self.recovery.last_seq = header.first.saturating_sub(1);
         }
@@ -87,6 +90,7 @@ impl<'a> Reader<'a> {
                 self.damage(&process, format!("records before {} are damaged or missing", header.first));
             }
         }
+        Ok(())
     }
 
     fn claim(&mut self, process: &str, hash: Hash, segment: &Arc<str>) {
@@ -129,32 +133,30 @@ impl<'a> Reader<'a> {
         self.plan.oldest.as_ref().is_some_and(|oldest| *place.from < **oldest)
     }
 
-    fn commit(&mut self, commit: Commit, after_blank: bool) {
-        self.judge_garbled();
+    fn commit(&mut self, commit: Commit, after_blank: bool) -> Result<(), NotUnderstood> {
+        self.judge_garbled()?;
         let batch = std::mem::take(&mut self.batch);
-        if !batch.fits(&commit) && batch.has_only_holes(after_blank) {
-            self.garbled = Some((batch, commit));
-        } else {
-            self.take_batch(batch, &commit);
+        if batch.fits(&commit) || !batch.has_only_holes(after_blank) {
+            return self.take_batch(batch, &commit);
         }
+        self.garbled = Some((batch, commit));
+        Ok(())
     }
 
     /// A batch that is followed by another was synced, so what is wrong with it is damage.
-    fn judge_garbled(&mut self) {
-        if let Some((batch, commit)) = self.garbled.take() {
-            self.take_batch(batch, &commit);
+    fn judge_garbled(&mut self) -> Result<(), NotUnderstood> {
+        match self.garbled.take() {
+            Some((batch, commit)) => self.take_batch(batch, &commit),
+            None => Ok(()),
         }
     }
 
-    fn take_batch(&mut self, batch: Batch, commit: &Commit) {
+    fn take_batch(&mut self, batch: Batch, commit: &Commit) -> Result<(), NotUnderstood> {
         let garbled = !batch.fits(commit);
         let all_fit = garbled && batch.begins(commit) && batch.is_readable();
         let vouched = commit.restates.as_ref().is_some_and(|process| self.restated(process, commit, garbled));
         for waiting in batch.lines {
-            if let Ok(Line::Record { record, hash }) = waiting.line {
-                let linked = vouched || self.continues(&waiting.text, waiting.link, &record, hash);
-                self.take(linked, *record, hash);
-            }
+            self.take(waiting, vouched)?;
         }
         for (process, head) in &commit.heads {
             self.claim(process, *head, &self.segment.clone());
@@ -175,6 +177,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.recovery.last_seq = self.recovery.last_seq.max(commit.last);
+        Ok(())
     }
 
     /// The batch is one record that says again what its process is. Where it is whole, nothing before
@@ -198,49 +201,37 @@ impl<'a> Reader<'a> {
         was_broken
     }
 
-    /// Whether a record whose own checksum fits continues its process's chain.
-    fn continues(&self, text: &[u8], link: Option<(Hash, bool)>, record: &Record, hash: Hash) -> bool {
-        let place = self.places.get(record.process.as_str());
-        let (n, previous) = place.map_or((0, Hash::GENESIS), |place| (place.n, place.hash));
-        let linked = match link {
+    /// Takes a record whose own checksum fits, if it continues its process's chain or is `vouched` for.
+    fn take(&mut self, mut waiting: Waiting, vouched: bool) -> Result<(), NotUnderstood> {
+        let line = std::mem::replace(&mut waiting.line, Err(Unreadable::Damaged));
+        let Ok(line) = line else { return Ok(()) };
+        let Some((seq, process, n, hash)) = line.stands() else { return Ok(()) };
+        if self.broken.contains(process) || !self.is_wanted(process) {
+            return Ok(());
+        }
+        let place = self.places.get_mut(process);
+        let (before, previous) = place.as_ref().map_or((0, Hash::GENESIS), |place| (place.n, place.hash));
+        let linked = match waiting.link {
             Some((before, linked)) => linked && before == previous,
-            None => line::expected_hash(text, previous) == Some(hash),
+            None => line::expected_hash(waiting.text(), previous) == Some(hash),
         };
-        linked && record.n == n + 1
-    }
-
-    fn take(&mut self, linked: bool, record: Record, hash: Hash) {
-        if self.broken.contains(&record.process) || !self.is_wanted(&record.process) {
-            return;
+        if !vouched && !(linked && n == before + 1) {
+            self.damage(&process.to_owned(), format!("record {seq} does not continue the chain"));
+            return Ok(());
         }
-        if !linked {
-            let what = format!("record {} does not continue the chain", record.seq);
-            self.damage(&record.process.clone(), what);
-            return;
+        let restates = matches!(&line, Line::Record { record, .. } if record.entry.restates());
+        match place {
+            Some(place) => place.move_on(n, hash, &self.segment, restates),
+            None => drop(self.places.insert(process.into(), Place::new(n, hash, &self.segment))),
         }
-        match self.places.get_mut(record.process.as_str()) {
-            Some(place) => place.move_on(record.n, hash, &self.segment, record.entry.restates()),
-            None => {
-                let place = Place::new(record.n, hash, &self.segment);
-                self.places.insert(record.process.as_str().into(), place);
-            }
+        if !self.recovery.processes.contains_key(process) {
+            self.recovery.processes.insert(process.to_owned(), T::default());
         }
-        self.keep(record);
-    }
-
-    fn keep(&mut self, record: Record) {
-        let needed = self.plan.extent == Extent::Needed;
-        let records = self.recovery.processes.entry(record.process.clone()).or_default();
-        match record.entry {
-            Entry::Carried { records: carried } if needed => *records = carried,
-            // Of what was carried on, the part that is not there any more in its first place.
-            Entry::Carried { records: mut carried } => {
-                let first = records.first().map_or(u64::MAX, |first| first.n);
-                carried.retain(|record| record.n < first);
-                records.splice(0..0, carried);
-            }
-            Entry::Checkpoint { .. } if needed => *records = vec![record],
-            _ => records.push(record),
+        let Some(kept) = self.recovery.processes.get_mut(process) else { return Ok(()) };
+        let place = LinePlace { segment: Arc::clone(&waiting.segment), number: waiting.number, start: waiting.start() };
+        match Said::of(line) {
+            Some(said) => kept.take(Taken { said, text: waiting.text(), place }, self.plan.extent),
+            None => Ok(()),
         }
     }
 
@@ -266,13 +257,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn finish(mut self) -> (Recovery, Chains) {
-        self.recovery.torn = self.torn();
+    pub fn finish(mut self) -> Result<(Recovery<T>, Chains), NotUnderstood> {
+        self.recovery.torn = self.torn()?;
+        self.recovery.processes.values_mut().try_for_each(Kept::finish)?;
         if self.plan.extent == Extent::Needed {
             self.miss_checkpoints();
         }
         self.vouch_for_nothing_damaged();
-        (self.recovery, self.places)
+        Ok((self.recovery, self.places))
     }
 
     /// A damaged process stands where the lines that are whole say, and not where its records can be read
@@ -289,23 +281,19 @@ impl<'a> Reader<'a> {
     }
 
     /// What follows the last commit; or the last batch itself, where parts of it were never written.
-    fn torn(&mut self) -> Option<TornTail> {
+    fn torn(&mut self) -> Result<Option<TornTail>, NotUnderstood> {
         if !self.batch.lines.is_empty() {
             // The next batch was begun, so this one was synced.
-            self.judge_garbled();
+            self.judge_garbled()?;
         }
         let garbled = self.garbled.take().and_then(|(batch, commit)| batch.torn(Some(commit.heads.into_keys().collect())));
-        garbled.or_else(|| std::mem::take(&mut self.batch).torn(None))
+        Ok(garbled.or_else(|| std::mem::take(&mut self.batch).torn(None)))
     }
 
     /// Records that begin in the middle are only whole if a checkpoint stands before them; and a process
     /// that is known has records.
     fn miss_checkpoints(&mut self) {
-        let from_the_middle = |record: &Record| record.n > 1 && !matches!(record.entry, Entry::Checkpoint { .. });
-        let begins_well = |process: &str| {
-            let first = self.recovery.processes.get(process).and_then(|records| records.first());
-            first.is_some_and(|first| !from_the_middle(first))
-        };
+        let begins_well = |process: &str| self.recovery.processes.get(process).is_some_and(Kept::begins_well);
         let missing: Vec<Arc<str>> = self.places.keys().filter(|process| !begins_well(process)).cloned().collect();
         for process in missing {
             self.damage(&process, "the checkpoint from which it would go on is missing".to_owned());

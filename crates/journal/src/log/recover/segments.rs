@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, mpsc};
 
 use super::{Gone, io_error};
-use crate::log::scan::{Scanned, scan};
+use crate::log::scan::{Depth, Scanned, scan};
 use crate::storage::Storage;
 
 /// Segments that may be read ahead of the one that is looked at, for each thread: what lies in memory.
@@ -19,11 +19,12 @@ const MAX_THREADS: usize = 8;
 pub fn each<E: From<Gone>>(
     storage: &dyn Storage,
     names: &[String],
+    depth: Depth,
     mut take: impl FnMut(&str, Scanned) -> Result<(), E>,
 ) -> Result<(), E> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(names.len());
     if threads < 2 {
-        return names.iter().try_for_each(|name| take(name, one(storage, name)?));
+        return names.iter().try_for_each(|name| take(name, one(storage, name, depth)?));
     }
     let pace = Pace::default();
     let next = AtomicUsize::new(0);
@@ -36,7 +37,7 @@ pub fn each<E: From<Gone>>(
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(name) = names.get(index) else { return };
                     // Nobody listens any more where the one that looks gave up.
-                    if !pace.wait_for(index, threads * AHEAD) || done.send((index, one(storage, name))).is_err() {
+                    if !pace.wait_for(index, threads * AHEAD) || done.send((index, one(storage, name, depth))).is_err() {
                         return;
                     }
                 }
@@ -60,9 +61,9 @@ pub fn each<E: From<Gone>>(
     })
 }
 
-fn one(storage: &dyn Storage, name: &str) -> Result<Scanned, Gone> {
+fn one(storage: &dyn Storage, name: &str, depth: Depth) -> Result<Scanned, Gone> {
     match storage.read(name) {
-        Ok(bytes) => Ok(scan(bytes)),
+        Ok(bytes) => Ok(scan(bytes, depth)),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Gone::Vanished),
         Err(error) => Err(Gone::Failed(io_error("reading", storage, name, &error))),
     }

@@ -29,7 +29,7 @@ fn event(id: &str) -> Entry {
 }
 
 fn fold(storage: &MemoryStorage, process: &str) -> ProcessFold {
-    let (recovery, _) = recover::read(storage, Extent::Needed).expect("read");
+    let (recovery, _) = recover::read::<Vec<crate::Record>>(storage, Extent::Needed).expect("read");
     assert!(recovery.damaged.is_empty(), "{:?}", recovery.damaged);
     ProcessFold::of(&recovery.processes[process])
 }
