@@ -15,6 +15,12 @@ pub struct DataDir {
     path: PathBuf,
 }
 
+/// Says who is running.
+const INSTANCE: &str = "instance.json";
+
+/// Says which journals there are beside the directory's own.
+const ELSEWHERE: &str = "journals.json";
+
 /// What a running instance says of itself in its data directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,12 +53,30 @@ impl DataDir {
         self.path.join("journal")
     }
 
+    /// The folders of the journals that a manifest of an instance named, wherever they are.
+    pub fn journals_elsewhere(&self) -> Result<Vec<PathBuf>> {
+        let file = self.path.join(ELSEWHERE);
+        match fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+        }
+    }
+
+    /// Remembers the folder of a journal, so that who looks back here finds it. To be called before
+    /// anything is written to it.
+    pub fn remember_journal(&self, journal: &Path) -> Result<()> {
+        let mut known = self.journals_elsewhere()?;
+        if known.iter().any(|one| one == journal) {
+            return Ok(());
+        }
+        known.push(journal.to_owned());
+        self.replace(ELSEWHERE, &serde_json::to_vec_pretty(&known)?)
+    }
+
     /// Says who is running here. Replaced as a whole, so that nobody reads half of it.
     pub fn announce(&self, instance: &Instance) -> Result<()> {
-        fs::create_dir_all(&self.path).with_context(|| format!("making {}", self.path.display()))?;
-        let draft = self.path.join("instance.json.new");
-        fs::write(&draft, serde_json::to_vec_pretty(instance)?).with_context(|| format!("writing {}", draft.display()))?;
-        fs::rename(&draft, self.file()).with_context(|| format!("writing {}", self.file().display()))
+        self.replace(INSTANCE, &serde_json::to_vec_pretty(instance)?)
     }
 
     /// This process runs here no more. What another one has announced since is left alone.
@@ -76,6 +100,13 @@ impl DataDir {
     }
 
     fn file(&self) -> PathBuf {
-        self.path.join("instance.json")
+        self.path.join(INSTANCE)
+    }
+
+    fn replace(&self, file: &str, text: &[u8]) -> Result<()> {
+        fs::create_dir_all(&self.path).with_context(|| format!("making {}", self.path.display()))?;
+        let (draft, file) = (self.path.join(format!("{file}.new")), self.path.join(file));
+        fs::write(&draft, text).with_context(|| format!("writing {}", draft.display()))?;
+        fs::rename(&draft, &file).with_context(|| format!("writing {}", file.display()))
     }
 }

@@ -48,7 +48,7 @@ fn run(number: usize) -> Vec<Entry> {
     let (step, tool, effect) = (StepId::call(0, 0), "wipe".to_owned(), Effect::Irreversible);
     let notes = Map::from_iter([("budget".to_owned(), json!({"cost": 0.5}))]);
     let call = Entry::ToolCall { run: run.clone(), step: step.clone(), attempt: 1, tool, args: Map::new(), effect, notes };
-    let says = Entry::ModelReply { run: run.clone(), step: StepId::turn(0), reply: Reply::say(&"words ".repeat(40)) };
+    let says = Entry::ModelReply { run: run.clone(), step: StepId::turn(0), reply: Reply::say("words ".repeat(40)) };
     let mut entries = vec![Entry::accepted(event), begin(1), says, call];
     let (reply, outcome) = (ToolReply::ok("wiped"), Outcome { reply: format!("did {number}"), ..Outcome::default() });
     entries.extend(match number % 20 {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use flyball_journal::{Entry, Error, Fault, Log, MemoryStorage, Recovery};
+use futures::FutureExt;
 use serde_json::json;
 
 /// Small enough that a few records need several segments.
@@ -103,6 +104,8 @@ async fn after_a_failed_sync_nothing_more_is_accepted_in_this_life() {
     // There is room in the segment: a write, then the sync.
     storage.set_faults(&[Fault::FailOperation(storage.operations() + 1)]);
     assert!(matches!(journal.append(vec![note(1)]).await, Err(Error::Io { action: "syncing", .. })));
+    let why = log.failed().await;
+    assert!(matches!(why, Error::Io { action: "syncing", .. }), "whoever asks is told: {why}");
     let refused = journal.append(vec![note(2)]).await.expect_err("the writer has ended");
     assert!(matches!(refused, Error::Closed(_)), "{refused}");
     assert!(refused.to_string().contains("simulated failure"), "it says why: {refused}");
@@ -123,8 +126,11 @@ async fn a_full_disk_accepts_nothing_and_work_goes_on_by_itself_when_there_is_ro
         assert!(accepted < 100, "the disk never filled");
     };
     assert!(matches!(full, Error::Full { .. }), "{full}");
+    assert!(log.failed().now_or_never().is_none(), "a disk that is full is no failure");
     storage.set_faults(&[]);
     journal.append(vec![note(accepted)]).await.expect("there is room again");
+    log.close();
+    assert!(log.failed().now_or_never().is_none(), "nor is the end");
     drop(log);
     let recovery = open(&storage.fork()).expect("the log opens").1;
     assert_eq!(numbers(&recovery).len(), accepted + 1);

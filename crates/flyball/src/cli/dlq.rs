@@ -1,5 +1,6 @@
 //! `flyball dlq`: events whose runs failed for good.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::output;
-use super::past::{Past, instant, short};
+use super::past::{Journal, Past, instant, short};
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
 
@@ -63,6 +64,9 @@ struct Chosen {
 /// A dead letter and whose it is.
 #[derive(Debug, Serialize)]
 struct Letter {
+    /// The journal that has it.
+    #[serde(skip)]
+    journal: PathBuf,
     process: String,
     #[serde(flatten)]
     letter: DeadLetter,
@@ -93,10 +97,13 @@ impl Dlq {
 
 fn letters(past: &mut Past) -> Result<Vec<Letter>> {
     let mut letters = Vec::new();
-    for process in past.history.names()? {
-        let records = past.history.since_checkpoint(&process)?;
-        let fold = ProcessFold::of(records.iter().filter(|record| record.process == process));
-        letters.extend(fold.dead_letters.into_iter().map(|letter| Letter { process: process.clone(), letter }));
+    for Journal { dir, history } in past.journals() {
+        for process in history.names()? {
+            let records = history.since_checkpoint(&process)?;
+            let fold = ProcessFold::of(records.iter().filter(|record| record.process == process));
+            let of_fold = fold.dead_letters.into_iter();
+            letters.extend(of_fold.map(|letter| Letter { journal: dir.clone(), process: process.clone(), letter }));
+        }
     }
     letters.sort_by_key(|letter: &Letter| letter.letter.at);
     Ok(letters)
@@ -120,7 +127,7 @@ fn list(letters: &[&Letter], output: Output) -> Result<ExitCode> {
         Output::Human if letters.is_empty() => output::line("there is no dead letter"),
         Output::Human => {
             output::line(&format!("{:<36} {:<12} {:<10} {:<19}  {}", "EVENT", "PROCESS", "KIND", "SINCE", "BECAUSE"));
-            for Letter { process, letter } in letters {
+            for Letter { process, letter, .. } in letters {
                 let DeadLetter { event, reason, at, .. } = letter;
                 let (id, kind) = (&event.event_id, &event.trigger_type);
                 output::line(&format!("{id:<36} {process:<12} {kind:<10} {}  {}", instant(*at), short(reason)));
@@ -135,7 +142,7 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
         output::json(letter)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let Letter { process, letter: DeadLetter { event, run, reason, at } } = letter;
+    let Letter { process, letter: DeadLetter { event, run, reason, at }, .. } = letter;
     output::line(&event.event_id);
     output::line(&format!("  process  {process}"));
     output::line(&format!("  trigger  {} ({}), at {}", event.trigger_type, event.trigger_id, event.timestamp.to_rfc3339()));
@@ -152,7 +159,7 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
 
 async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir, output: Output) -> Result<ExitCode> {
     let live = ask::connect(data).await.ok();
-    for Letter { process, letter } in letters {
+    for Letter { journal, process, letter } in letters {
         let event_id = letter.event.event_id.as_str();
         match &live {
             Some((instance, control)) => {
@@ -161,7 +168,7 @@ async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir, ou
             None => {
                 let (event_id, note) = (event_id.to_owned(), note.to_owned());
                 let entry = if again { Entry::Redelivered { event_id, note } } else { Entry::Dismissed { event_id, note } };
-                decide::write_down(data, process, entry).await?;
+                decide::write_down(journal, process, entry).await?;
             }
         }
         tell(process, event_id, again, live.is_some(), output)?;

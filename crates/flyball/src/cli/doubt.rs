@@ -1,5 +1,6 @@
 //! `flyball indoubt` and `flyball resolve`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -10,7 +11,7 @@ use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use super::output::{self, colour};
-use super::past::Past;
+use super::past::{Journal, Past};
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
 
@@ -57,7 +58,7 @@ pub struct Resolve {
 
 impl InDoubt {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let doubts = in_doubt(data)?;
+        let doubts: Vec<Doubt> = in_doubt(data)?.into_iter().map(|(_, doubt)| doubt).collect();
         match self.output {
             Output::Json => output::json(&doubts)?,
             Output::Human if doubts.is_empty() => output::line("no call is in doubt"),
@@ -69,7 +70,7 @@ impl InDoubt {
 
 impl Resolve {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let doubt = find(in_doubt(data)?, &self.id)?;
+        let (journal, doubt) = find(in_doubt(data)?, &self.id)?;
         let decision = self.decision();
         let settlement =
             Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision: decision.clone(), note: self.note.clone() };
@@ -82,7 +83,7 @@ impl Resolve {
             Err(_) => {
                 let Settlement { run, step, decision, note } = settlement;
                 let entry = Entry::Settled { run, event_id: doubt.event_id.clone(), step, decision, note };
-                decide::write_down(data, &doubt.process, entry).await?;
+                decide::write_down(&journal, &doubt.process, entry).await?;
                 false
             }
         };
@@ -116,17 +117,22 @@ impl Resolve {
     }
 }
 
-fn in_doubt(data: &DataDir) -> Result<Vec<Doubt>> {
-    Ok(doubts(&Past::open(data)?.history.unfinished()?))
+/// Each call in doubt, with the journal that has it.
+fn in_doubt(data: &DataDir) -> Result<Vec<(PathBuf, Doubt)>> {
+    let mut found = Vec::new();
+    for Journal { dir, history } in Past::open(data)?.journals() {
+        found.extend(doubts(&history.unfinished()?).into_iter().map(|doubt| (dir.clone(), doubt)));
+    }
+    Ok(found)
 }
 
-fn find(doubts: Vec<Doubt>, id: &str) -> Result<Doubt> {
-    let mut matching: Vec<Doubt> = doubts.into_iter().filter(|doubt| doubt.id.starts_with(id)).collect();
+fn find(doubts: Vec<(PathBuf, Doubt)>, id: &str) -> Result<(PathBuf, Doubt)> {
+    let mut matching: Vec<(PathBuf, Doubt)> = doubts.into_iter().filter(|(_, doubt)| doubt.id.starts_with(id)).collect();
     match matching.len() {
         1 => Ok(matching.remove(0)),
         0 => Err(anyhow!("no call in doubt is named '{id}': see `flyball indoubt`")),
         _ => {
-            let ids: Vec<&str> = matching.iter().map(|doubt| doubt.id.as_str()).collect();
+            let ids: Vec<&str> = matching.iter().map(|(_, doubt)| doubt.id.as_str()).collect();
             Err(anyhow!("'{id}' may be any of: {}", ids.join(", ")))
         }
     }

@@ -2,17 +2,18 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use flyball_journal::{Audit, Record, audit, export, raw_records};
+use flyball_journal::{Audit, History, Record, audit, export, raw_records};
 use owo_colors::OwoColorize;
+use serde::Serialize;
 use serde_json::json;
 
 use super::output::{self, colour};
-use super::past::{Past, journal};
+use super::past::{Past, journals};
 use super::{At, Output};
 use crate::instance::DataDir;
 
@@ -21,6 +22,9 @@ use crate::instance::DataDir;
 pub struct Journal {
     #[command(subcommand)]
     command: Command,
+    /// Only the journal in this folder, wherever it is [default: those of the data directory]
+    #[arg(long, value_name = "DIR", global = true)]
+    path: Option<PathBuf>,
     #[command(flatten)]
     pub(super) at: At,
 }
@@ -60,22 +64,45 @@ struct Cat {
 
 impl Journal {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        match &self.command {
-            Command::Verify { output } => verify(data, *output),
-            Command::Cat(cat) => cat.execute(data),
-            Command::Export { file, output } => write_out(data, file, *output),
+        let journals = match &self.path {
+            Some(path) if path.is_dir() => vec![path.clone()],
+            Some(path) => bail!("{} is no folder", path.display()),
+            None => journals(data)?,
+        };
+        match (&self.command, journals.as_slice()) {
+            (Command::Verify { output }, journals) => verify(journals, *output),
+            (Command::Cat(cat), journals) => cat.execute(journals),
+            (Command::Export { file, output }, [journal]) => write_out(journal, file, *output),
+            (Command::Export { .. }, several) => {
+                let several: Vec<String> = several.iter().map(|one| one.display().to_string()).collect();
+                bail!("there are {} journals; name the one to export with --path: {}", several.len(), several.join(", "))
+            }
         }
     }
 }
 
-fn verify(data: &DataDir, how: Output) -> Result<ExitCode> {
-    let audit = audit(&journal(data)?)?;
-    match how {
-        Output::Json => output::json(&audit)?,
-        Output::Human => report(&audit).iter().for_each(|line| output::line(line)),
+fn verify(journals: &[PathBuf], how: Output) -> Result<ExitCode> {
+    let mut all_sound = true;
+    for journal in journals {
+        let audit = audit(journal)?;
+        if how == Output::Human && journals.len() > 1 {
+            output::line(&format!("{}:", journal.display()));
+        }
+        match how {
+            Output::Json => output::json(&Verified { journal, audit: &audit })?,
+            Output::Human => report(&audit).iter().for_each(|line| output::line(line)),
+        }
+        all_sound &= audit.damage.is_empty() && audit.refused.is_none();
     }
-    let sound = audit.damage.is_empty() && audit.refused.is_none();
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is found of a journal; one document for each.
+#[derive(Serialize)]
+struct Verified<'a> {
+    journal: &'a Path,
+    #[serde(flatten)]
+    audit: &'a Audit,
 }
 
 fn report(audit: &Audit) -> Vec<String> {
@@ -107,10 +134,10 @@ fn report(audit: &Audit) -> Vec<String> {
 }
 
 impl Cat {
-    fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let journal = journal(data)?;
+    /// Prints one journal after the other; each counts its own records.
+    fn execute(&self, journals: &[PathBuf]) -> Result<ExitCode> {
         let process = match &self.process {
-            Some(name) => Some(Past::open(data)?.known_process(name)?),
+            Some(name) => Some(Past::of(journals, History::open)?.known_process(name)?),
             None => None,
         };
         let wanted = |record: &Record| {
@@ -118,19 +145,20 @@ impl Cat {
                 && process.as_ref().is_none_or(|process| record.process == *process)
                 && self.kind.as_ref().is_none_or(|kind| record.entry.kind() == kind)
         };
-        let walked: Result<(), std::convert::Infallible> = raw_records(&journal, |record, line| {
-            if wanted(record) {
-                output::line(line);
-            }
-            Ok(())
-        })?;
-        let Ok(()) = walked;
+        for journal in journals {
+            let walked: Result<(), std::convert::Infallible> = raw_records(journal, |record, line| {
+                if wanted(record) {
+                    output::line(line);
+                }
+                Ok(())
+            })?;
+            let Ok(()) = walked;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn write_out(data: &DataDir, file: &PathBuf, how: Output) -> Result<ExitCode> {
-    let journal = journal(data)?;
+fn write_out(journal: &Path, file: &PathBuf, how: Output) -> Result<ExitCode> {
     let made = match File::create_new(file) {
         Ok(made) => made,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -140,7 +168,7 @@ fn write_out(data: &DataDir, file: &PathBuf, how: Output) -> Result<ExitCode> {
     };
     let mut out = BufWriter::new(made);
     let failed = || format!("writing {}", file.display());
-    let exported = export(&journal, &mut out)?.with_context(failed)?;
+    let exported = export(journal, &mut out)?.with_context(failed)?;
     out.get_ref().sync_all().with_context(failed)?;
     match how {
         Output::Json => {

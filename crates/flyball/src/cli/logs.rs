@@ -1,15 +1,16 @@
 //! `flyball logs`.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use flyball_journal::Record;
 
 use super::output::{self, colour};
-use super::past::Past;
+use super::past::{Journal, Past};
 use super::{At, Output};
 use crate::instance::DataDir;
 use crate::story;
@@ -44,23 +45,32 @@ impl Logs {
         }
         loop {
             tokio::time::sleep(LOOK).await;
-            let new = Past::whole(data)?.history.after(seen)?;
-            seen = new.last().map_or(seen, |record| record.seq);
-            self.print(&new.into_iter().filter(|record| self.is_told(record)).collect::<Vec<_>>())?;
+            let mut new = Vec::new();
+            for Journal { dir, history } in Past::whole(data)?.journals() {
+                let seen = seen.entry(dir.clone()).or_default();
+                let records = history.after(*seen)?;
+                *seen = records.last().map_or(*seen, |record| record.seq);
+                new.push(records.into_iter().filter(|record| self.is_told(record)).collect());
+            }
+            self.print(&by_time(new))?;
         }
     }
 
-    /// What is told at first, and the last record that is there.
-    fn first(&self, data: &DataDir) -> Result<(Arc<[Record]>, u64)> {
+    /// What is told at first, and the last record that is there in each journal.
+    fn first(&self, data: &DataDir) -> Result<(Vec<Record>, BTreeMap<PathBuf, u64>)> {
         let mut past = if self.lines.is_some() { Past::open(data)? } else { Past::whole(data)? };
-        let known = past.history.names()?;
-        if let Some(name) = self.name.as_ref().filter(|name| !known.contains(name)) {
-            bail!("the journal knows no process '{name}'; it has: {}", known.join(", "));
+        if let Some(name) = &self.name {
+            past.known_process(name)?;
         }
-        let last = past.history.newest(None, 1, |_| true)?;
+        let (mut told, mut seen) = (Vec::new(), BTreeMap::new());
         let lines = self.lines.unwrap_or(usize::MAX);
-        let told = past.history.newest(self.name.as_deref(), lines, |record| self.is_told(record))?;
-        Ok((told, last.last().map_or(0, |record| record.seq)))
+        for Journal { dir, history } in past.journals() {
+            let last = history.newest(None, 1, |_| true)?;
+            seen.insert(dir.clone(), last.last().map_or(0, |record| record.seq));
+            told.push(history.newest(self.name.as_deref(), lines, |record| self.is_told(record))?.to_vec());
+        }
+        let mut told = by_time(told);
+        Ok((told.split_off(told.len().saturating_sub(lines)), seen))
     }
 
     fn is_told(&self, record: &Record) -> bool {
@@ -81,4 +91,14 @@ impl Logs {
         }
         Ok(())
     }
+}
+
+/// The records of several journals in one order. Where there is only one, it is the order.
+fn by_time(mut journals: Vec<Vec<Record>>) -> Vec<Record> {
+    if journals.len() > 1 {
+        let mut all = journals.concat();
+        all.sort_by_key(|record| record.at);
+        return all;
+    }
+    journals.pop().unwrap_or_default()
 }

@@ -1,19 +1,31 @@
-//! What the commands that look back share.
+//! What the commands that look back share: the journals of a data directory, as one past.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Local, Utc};
+use flyball_core_agent::RunId;
 use flyball_core_agent::text::one_line;
-use flyball_journal::History;
-use flyball_journal::history::{RunSummary, process_id};
+use flyball_journal::history::{FindRun, RunSummary, process_id};
+use flyball_journal::{Entry, History, Record};
 use serde_json::{Map, Value};
 
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
 use crate::story::plain;
 
-/// What a journal still knows. It owns the journal's index: a command drops it before it prints, for
+/// What the journals still know. It owns their indexes: a command drops it before it prints, for
 /// nobody knows how long whoever reads takes, or whether he goes away.
 pub struct Past {
+    /// Never empty.
+    journals: Vec<Journal>,
+}
+
+/// One of them.
+pub struct Journal {
+    pub dir: PathBuf,
     pub history: History,
 }
 
@@ -23,17 +35,37 @@ const MAX_TEXT: usize = 140;
 impl Past {
     /// For who wants to know something.
     pub fn open(data: &DataDir) -> Result<Self> {
-        Ok(Self { history: History::open(&journal(data)?)? })
+        Self::of(&journals(data)?, History::open)
     }
 
     /// For who wants all of it.
     pub fn whole(data: &DataDir) -> Result<Self> {
-        Ok(Self { history: History::without_index(&journal(data)?)? })
+        Self::of(&journals(data)?, History::without_index)
+    }
+
+    /// Of the journals in these folders, of which there must be one.
+    pub fn of(dirs: &[PathBuf], open: impl Fn(&Path) -> Result<History, flyball_journal::Error>) -> Result<Self> {
+        let opened = dirs.iter().map(|dir| Ok(Journal { dir: dir.clone(), history: open(dir)? }));
+        Ok(Self { journals: opened.collect::<Result<_>>()? })
+    }
+
+    /// Each journal, that of the data directory first.
+    pub fn journals(&mut self) -> &mut [Journal] {
+        &mut self.journals
+    }
+
+    /// The names of all processes, sorted.
+    pub fn names(&mut self) -> Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        for journal in &mut self.journals {
+            names.extend(journal.history.names()?);
+        }
+        Ok(names.into_iter().collect())
     }
 
     /// The process with this name or id.
     pub fn process(&mut self, given: &str) -> Result<Option<String>> {
-        Ok(self.history.names()?.into_iter().find(|name| *name == given || process_id(name) == given))
+        Ok(self.names()?.into_iter().find(|name| *name == given || process_id(name) == given))
     }
 
     /// The same, or an error with the names that there are.
@@ -46,21 +78,92 @@ impl Past {
 
     /// What `given` may have meant.
     pub fn instead(&mut self, given: &str) -> Result<String> {
-        let names = self.history.names()?;
+        let names = self.names()?;
         Ok(match did_you_mean(given, names.iter().map(String::as_str)) {
             Some(question) => format!(", {question}"),
+            None if names.is_empty() => ": no process has been started yet".to_owned(),
             None => format!("; it has: {}", names.join(", ")),
         })
     }
+
+    /// The journal of a process: where it wrote last, if it was moved from one to another.
+    pub fn journal_of(&mut self, process: &str) -> Result<&mut History> {
+        let (mut newest, mut at) = (0, None);
+        for (index, journal) in self.journals.iter_mut().enumerate() {
+            let last = journal.history.newest(Some(process), 1, |_| true)?.last().map(|record| record.at);
+            if last > at {
+                (newest, at) = (index, last);
+            }
+        }
+        Ok(&mut self.journals[newest].history)
+    }
+
+    /// The one run whose id is or begins with `given`.
+    pub fn find_run(&mut self, given: &str) -> Result<Result<RunId, FindRun>> {
+        let mut fitting = BTreeSet::new();
+        for journal in &mut self.journals {
+            match journal.history.find_run(given)? {
+                Ok(run) if run.0 == given => return Ok(Ok(run)),
+                Ok(run) => fitting.extend([run.0]),
+                Err(FindRun::Several { fitting: several, .. }) => fitting.extend(several),
+                Err(FindRun::None(_)) => {}
+            }
+        }
+        let mut fitting = fitting.into_iter();
+        Ok(match (fitting.next(), fitting.next()) {
+            (None, _) => Err(FindRun::None(given.to_owned())),
+            (Some(run), None) => Ok(RunId(run)),
+            (Some(one), Some(other)) => Err(FindRun::Several { given: given.to_owned(), fitting: vec![one, other] }),
+        })
+    }
+
+    /// For a run's tree: its records, and those of what led to it and what it caused, in any journal.
+    pub fn tree_of(&mut self, run: &RunId) -> Result<Arc<[Record]>> {
+        if let [journal] = self.journals.as_mut_slice() {
+            return Ok(journal.history.tree_of(run)?);
+        }
+        let (mut known, mut next) = (BTreeSet::from([run.clone()]), vec![run.clone()]);
+        let mut found: Vec<Vec<Record>> = self.journals.iter().map(|_| Vec::new()).collect();
+        while let Some(run) = next.pop() {
+            for (journal, found) in self.journals.iter_mut().zip(&mut found) {
+                let records = journal.history.tree_of(&run)?;
+                // Each run that another journal may know more of is asked for there.
+                next.extend(records.iter().filter_map(mentions).filter(|run| known.insert(run.clone())));
+                found.extend_from_slice(&records);
+            }
+        }
+        for found in &mut found {
+            found.sort_by_key(|record| record.seq);
+            found.dedup_by_key(|record| record.seq);
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
 }
 
-/// The journal's folder, which must be there.
-pub fn journal(data: &DataDir) -> Result<std::path::PathBuf> {
-    let journal = data.journal();
-    if !journal.is_dir() {
+/// The run that a record is about, or that caused it.
+fn mentions(record: &Record) -> Option<RunId> {
+    match &record.entry {
+        Entry::TriggerEvent { event, .. } => event.cause.as_ref().map(|cause| RunId(cause.run.clone())),
+        entry => entry.run().cloned(),
+    }
+}
+
+/// The folders of the journals of a data directory, its own first; it must be there. One that is gone is
+/// told and left out.
+pub fn journals(data: &DataDir) -> Result<Vec<PathBuf>> {
+    let own = data.journal();
+    if !own.is_dir() {
         bail!("there is no journal under {}: name the directory of the run with --data", data.path().display());
     }
-    Ok(journal)
+    let mut journals = vec![own];
+    for elsewhere in data.journals_elsewhere()? {
+        if elsewhere.is_dir() {
+            journals.push(elsewhere);
+        } else {
+            eprintln!("warning: the journal {} is not there any more; it is left out", elsewhere.display());
+        }
+    }
+    Ok(journals)
 }
 
 /// A call's cost, as the budget noted it.

@@ -35,9 +35,10 @@ pub struct Replay {
 impl Replay {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let mut past = Past::open(data)?;
-        let run = past.history.find_run(&self.run)??;
-        let tree = tree(&past.history.tree_of(&run)?, &run)?;
-        let records = if self.verify { past.history.of_process(&tree.run.process)? } else { Arc::default() };
+        let run = past.find_run(&self.run)??;
+        let tree = tree(&past.tree_of(&run)?, &run)?;
+        let records =
+            if self.verify { past.journal_of(&tree.run.process)?.of_process(&tree.run.process)? } else { Arc::default() };
         drop(past);
         let of_process: Vec<&Record> = records.iter().filter(|record| record.process == tree.run.process).collect();
         let found = self.verify.then(|| check(of_process.iter().copied()));

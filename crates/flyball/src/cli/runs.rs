@@ -31,14 +31,18 @@ impl Runs {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let mut past = if self.lines.is_some() { Past::open(data)? } else { Past::whole(data)? };
         let name = self.name.as_deref().map(|name| past.known_process(name)).transpose()?;
-        let records = match self.lines {
-            Some(lines) => past.history.newest_runs(name.as_deref(), lines)?,
-            None => past.history.all()?,
-        };
+        let mut runs = Vec::new();
+        for journal in past.journals() {
+            let records = match self.lines {
+                Some(lines) => journal.history.newest_runs(name.as_deref(), lines)?,
+                None => journal.history.all()?,
+            };
+            runs.extend_from_slice(history::Runs::of(&*records, price).list());
+        }
         drop(past);
-        let runs = history::Runs::of(&*records, price);
-        let of_process = |run: &&RunSummary| name.as_ref().is_none_or(|name| run.process == *name);
-        let runs: Vec<&RunSummary> = runs.list().iter().filter(of_process).collect();
+        runs.retain(|run| name.as_ref().is_none_or(|name| run.process == *name));
+        // Those of one journal stay in its order, unless a clock was set back.
+        runs.sort_by_key(|run| run.started);
         let skip = self.lines.map_or(0, |lines| runs.len().saturating_sub(lines));
         let runs = &runs[skip..];
         match self.output {
@@ -50,7 +54,7 @@ impl Runs {
     }
 }
 
-fn table(runs: &[&RunSummary]) {
+fn table(runs: &[RunSummary]) {
     output::line(&format!(
         "{:<36} {:<12} {:<10} {:<19} {:>8} {:>5} {:>5} {:>6} {:<6}  {}",
         "RUN", "PROCESS", "EVENT", "STARTED", "TOOK", "TURNS", "CALLS", "COST", "END", "WORDS"

@@ -31,7 +31,7 @@ impl Why {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let mut past = Past::open(data)?;
         if let Some(name) = past.process(&self.about)? {
-            let records = past.history.standing(&name)?;
+            let records = past.journal_of(&name)?.standing(&name)?;
             drop(past);
             let standing = process::Standing::of(&records, &name, data).await;
             match self.output {
@@ -40,8 +40,8 @@ impl Why {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let tree = match past.history.find_run(&self.about)? {
-            Ok(run) => tree(&past.history.tree_of(&run)?, &run)?,
+        let tree = match past.find_run(&self.about)? {
+            Ok(run) => tree(&past.tree_of(&run)?, &run)?,
             Err(FindRun::None(given)) => {
                 let instead = past.instead(&given)?;
                 bail!("the journal knows no run and no process '{given}'{instead} (`flyball runs` lists the runs)")

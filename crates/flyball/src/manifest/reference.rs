@@ -1,7 +1,9 @@
 //! The tables as a page for people.
 
-use super::config::{BUDGET, CONTEXT, ESCALATION, HEALTH, JOURNAL, MISSION, PROCESS, SECRETS, SERVER, TOOL, TOOL_COST, TRIGGER};
-use super::document::{MANIFEST, MEMORY, RUNTIME};
+use super::config::{
+    BUDGET, CONTEXT, DELIVERY, ESCALATION, HEALTH, JOURNAL, MISSION, PROCESS, SECRETS, SERVER, TOOL, TOOL_COST, TRIGGER,
+};
+use super::document::{KEEP, MANIFEST, MEMORY, RUNTIME};
 use super::table::{Key, Kind, Section};
 
 /// Every section of the two files: its name and its keys as a Markdown table. The reference page is
@@ -12,6 +14,7 @@ pub fn reference() -> Vec<(&'static str, String)> {
         &PROCESS,
         &SERVER,
         &TRIGGER,
+        &DELIVERY,
         &CONTEXT,
         &MEMORY,
         &JOURNAL,
@@ -23,6 +26,7 @@ pub fn reference() -> Vec<(&'static str, String)> {
         &SECRETS,
         &TOOL,
         &RUNTIME,
+        &KEEP,
     ];
     sections.into_iter().map(|section| (section.name, table(section))).collect()
 }

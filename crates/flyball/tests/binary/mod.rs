@@ -6,12 +6,14 @@ mod live;
 mod random;
 mod scene;
 pub mod server;
+mod strace;
 
 use std::time::{Duration, Instant};
 
 pub use live::{Ended, Live, finish};
 pub use random::Random;
 pub use scene::Scene;
+pub use strace::traced;
 
 /// Nothing in these tests takes this long, whatever else the machine does.
 pub const LONG: Duration = Duration::from_secs(60);

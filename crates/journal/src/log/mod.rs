@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 #[cfg(feature = "index")]
 use flyball_core_agent::TriggerEvent;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 
 #[cfg(feature = "index")]
 use crate::Recalled;
@@ -63,6 +63,7 @@ pub struct Log {
     queue: Arc<Queue>,
     records: broadcast::Sender<Arc<Record>>,
     full: Arc<AtomicBool>,
+    failed: watch::Receiver<Option<Error>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<Lock>>,
     #[cfg(feature = "index")]
@@ -127,7 +128,7 @@ impl Log {
             recovery = recover::read(&*storage, Extent::Needed)?.0;
             recovery.torn = torn;
         }
-        let full = writer.full();
+        let (full, failed) = (writer.full(), writer.failed());
         let taken = Arc::clone(&queue);
         let thread = std::thread::Builder::new().name("flyball-journal".into()).spawn(move || writer.run(&taken));
         let thread = thread.map_err(|error| Error::Closed(error.to_string()))?;
@@ -136,6 +137,7 @@ impl Log {
             queue,
             records,
             full,
+            failed,
             writer: Mutex::new(Some(thread)),
             lock: Mutex::new(home.map(|(_, lock)| lock)),
             #[cfg(feature = "index")]
@@ -182,6 +184,18 @@ impl Log {
         #[cfg(feature = "index")]
         self.recall.iter().for_each(|recall| recall.close());
         drop(self.lock.lock().expect("no holder of the lock panics").take());
+    }
+
+    /// Returns when no record is taken any more, in this life of the log, because a write or a sync
+    /// failed: why. Pending while all is well, while a disk is full, and after a [`close`](Log::close).
+    /// Cancel-safe.
+    pub async fn failed(&self) -> Error {
+        let mut failed = self.failed.clone();
+        let why = failed.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
     }
 
     /// There is no room on the disk: events are refused, and nothing new should be begun.

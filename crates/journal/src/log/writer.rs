@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Utc;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::batch::{Batch, Before, Chains};
 use super::line::{self, Header};
@@ -34,7 +34,7 @@ pub(super) struct Writer {
     /// Shown to processes, so that they begin nothing new.
     full: Arc<AtomicBool>,
     /// Once a write or a sync failed, nothing more is written: why.
-    failed: Option<Error>,
+    failed: watch::Sender<Option<Error>>,
     /// Wants to know when more is durable.
     #[cfg(feature = "index")]
     recall: Option<Arc<crate::index::Recall>>,
@@ -65,7 +65,7 @@ impl Writer {
             before: Before::default(),
             owed: Vec::new(),
             full: Arc::default(),
-            failed: None,
+            failed: watch::Sender::new(None),
             #[cfg(feature = "index")]
             recall: None,
         }
@@ -82,10 +82,15 @@ impl Writer {
         Arc::clone(&self.full)
     }
 
+    /// Tells why nothing more is written, once that is so.
+    pub fn failed(&self) -> watch::Receiver<Option<Error>> {
+        self.failed.subscribe()
+    }
+
     /// Works until the queue is closed and empty.
     pub fn run(mut self, queue: &Queue) {
         // Nobody shall wait for a writer that panicked.
-        let _guard = Abandon(queue);
+        let _guard = Abandon { queue, failed: self.failed.clone() };
         while let Some(work) = queue.take() {
             let mut group = Vec::with_capacity(work.len());
             for work in work {
@@ -105,7 +110,7 @@ impl Writer {
     pub fn write_now(&mut self, requests: Vec<Request>) -> Result<(), Error> {
         self.handle(requests);
         let full = (!self.owed.is_empty()).then(|| Error::Full { path: self.storage.path().to_owned() });
-        self.failed.clone().or(full).map_or(Ok(()), Err)
+        self.failed.borrow().clone().or(full).map_or(Ok(()), Err)
     }
 
     fn handle(&mut self, group: Vec<Request>) {
@@ -123,7 +128,8 @@ impl Writer {
                 Err(error) => self.hold_back(next, &error),
             };
         }
-        self.full.store(self.failed.is_none() && (self.spare.is_short() || !self.owed.is_empty()), Ordering::Release);
+        let failed = self.failed.borrow().is_some();
+        self.full.store(!failed && (self.spare.is_short() || !self.owed.is_empty()), Ordering::Release);
     }
 
     /// Refuses what asks for new work while there is no room for the next segment. What is under way
@@ -139,8 +145,9 @@ impl Writer {
     }
 
     fn write_batch(&mut self, requests: Vec<Request>) -> Result<(), Error> {
-        if let Some(error) = &self.failed {
-            let closed = Error::Closed(error.to_string());
+        let failed = self.failed.borrow().as_ref().map(ToString::to_string);
+        if let Some(why) = failed {
+            let closed = Error::Closed(why);
             requests.into_iter().for_each(|request| request.refuse(&closed));
             return Ok(());
         }
@@ -172,9 +179,10 @@ impl Writer {
     /// Room may come back; after anything else nobody knows what the disk holds.
     fn give_up_unless_full(&mut self, error: &Error) {
         let owed = self.owed.iter().map(|request| request.entries.len()).sum::<usize>();
-        if self.failed.is_none() && (!matches!(error, Error::Full { .. }) || owed > MAX_OWED) {
+        let failed = self.failed.borrow().is_some();
+        if !failed && (!matches!(error, Error::Full { .. }) || owed > MAX_OWED) {
             tracing::error!(%error, "the journal takes no more records");
-            self.failed = Some(error.clone());
+            self.failed.send_replace(Some(error.clone()));
         }
     }
 
@@ -230,11 +238,17 @@ impl Writer {
 }
 
 /// When it goes, the queue is of no use any more.
-struct Abandon<'a>(&'a Queue);
+struct Abandon<'a> {
+    queue: &'a Queue,
+    failed: watch::Sender<Option<Error>>,
+}
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.queue.abandon();
+        if std::thread::panicking() {
+            self.failed.send_replace(Some(Error::Closed("its writer ended badly".into())));
+        }
     }
 }
 

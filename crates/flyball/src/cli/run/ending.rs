@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use flyball_journal::LifecycleState;
 use flyball_runtime::{Control, ProcessStatus, RuntimeStatus, StatusWatch};
 use owo_colors::OwoColorize;
@@ -21,7 +21,7 @@ use crate::instance::DataDir;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Why a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ending {
     /// Every mission is over.
     Missions,
@@ -29,12 +29,15 @@ pub(super) enum Ending {
     Signal(&'static str),
     /// Nothing is alive any more, and nothing will be.
     NothingLeft,
+    /// A journal takes no records any more; what is not recorded must not be done.
+    Journal(String),
 }
 
 /// Waits for the end. Missions are looked at whenever a process's status changes.
 pub(super) async fn wait(running: &Running, until: Until, signals: &mut Signals) -> Ending {
     tokio::select! {
         signal = signals.next() => Ending::Signal(signal),
+        why = running.homes.failed() => Ending::Journal(why),
         ending = all_over(running, until) => ending,
     }
 }
@@ -149,13 +152,20 @@ struct Line {
     mission: Option<String>,
 }
 
+/// What to do about a journal that failed.
+const JOURNAL_ADVICE: &str = "Look after the disk; the next `flyball run` goes on from what is recorded";
+
 /// The exit code of a run that was not given the time to end in order.
 const IMPATIENT: u8 = 130;
 
 impl Running {
     /// Stops everything, sums up, and gives the exit code: 0 unless a mission was to end the run
-    /// and was not achieved.
+    /// and was not achieved, everything failed, or a journal did.
     pub async fn finish(self, ending: Ending, output: Output, signals: &mut Signals) -> Result<ExitCode> {
+        if let Ending::Journal(why) = &ending {
+            // Said first: to stop takes its time.
+            output::fail(&anyhow!("{why}; nothing more can be recorded, so nothing more is done. {JOURNAL_ADVICE}"));
+        }
         let runtime = std::sync::Arc::clone(&self.runtime);
         tokio::select! {
             () = self.close() => {}
@@ -165,12 +175,14 @@ impl Running {
                 return Ok(ExitCode::from(IMPATIENT));
             }
         }
-        let summary = sum_up(ending, &runtime.status().await);
+        let summary = sum_up(&ending, &runtime.status().await);
         match output {
             Output::Human => print(&summary),
             Output::Json => output::json_line(&summary)?,
         }
-        let lost = summary.achieved == Some(false) || (ending == Ending::NothingLeft && summary.failed());
+        let lost = summary.achieved == Some(false)
+            || matches!(ending, Ending::Journal(_))
+            || (ending == Ending::NothingLeft && summary.failed());
         Ok(if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }
@@ -181,13 +193,14 @@ impl Summary {
     }
 }
 
-fn sum_up(ending: Ending, status: &RuntimeStatus) -> Summary {
+fn sum_up(ending: &Ending, status: &RuntimeStatus) -> Summary {
     let states: Vec<&str> = status.processes.values().filter_map(mission).collect();
-    let achieved = (ending == Ending::Missions).then(|| states.iter().all(|state| *state == "completed"));
+    let achieved = (*ending == Ending::Missions).then(|| states.iter().all(|state| *state == "completed"));
     let ended_by = match ending {
         Ending::Missions => "mission",
         Ending::Signal(signal) => signal,
         Ending::NothingLeft => "itself: no process is alive any more",
+        Ending::Journal(_) => "itself: the journal failed",
     };
     let line = |process: &ProcessStatus| Line {
         name: process.name.clone(),

@@ -159,7 +159,16 @@ impl Homes {
                 Some(home) => Ok(home.clone()),
                 None => Ok(self.memory.insert(JournalHome::in_memory()?).clone()),
             },
-            (JournalBackend::File, Some(path)) => self.open_dir(path.clone()),
+            (JournalBackend::File, Some(path)) => {
+                // However it is written, it is one folder and has one owner.
+                let made = std::fs::create_dir_all(path).and_then(|()| path.canonicalize());
+                let path = made.with_context(|| format!("{}: making the journal's folder {}", manifest.name, path.display()))?;
+                if path == data.journal().canonicalize()? {
+                    return self.open_dir(data.journal());
+                }
+                data.remember_journal(&path)?;
+                self.open_dir(path)
+            }
             (JournalBackend::File, None) => self.open_dir(data.journal()),
         }
     }
@@ -170,6 +179,14 @@ impl Homes {
 
     fn logs(&self) -> Vec<Arc<Log>> {
         self.by_dir.values().chain(&self.memory).map(|home| Arc::clone(home.log())).collect()
+    }
+
+    /// Returns when one of them takes no records any more: why. Pending while all do.
+    pub async fn failed(&self) -> String {
+        let waiting = self.by_dir.iter().map(|(dir, home)| {
+            Box::pin(async move { format!("the journal in {} failed: {}", dir.display(), home.log().failed().await) })
+        });
+        futures::future::select_all(waiting).await.0
     }
 
     async fn close(self) {

@@ -58,7 +58,11 @@ pub(in crate::manifest) const JOURNAL: Section = Section {
     keys: &[
         Key::new("level", LEVEL, "How much is written down.").or("full"),
         Key::new("backend", BACKEND, "Where: on disk, or in memory and so forgotten at the end.").or("file"),
-        Key::new("path", Kind::Path, "The log's directory; in the data directory where this is not set."),
+        Key::new(
+            "path",
+            Kind::Path,
+            "The log's directory; in the data directory where this is not set. Commands that look back find it there too.",
+        ),
         Key::new("recover_on_start", Kind::Bool, "What the journal holds is recovered at start. Only `true` is supported.")
             .or("true"),
     ],
