@@ -190,7 +190,7 @@ impl Life {
             if let Entry::InvocationHeld { run, .. } = &entry {
                 self.waiting.insert(run.clone());
             }
-            self.reception.apply(seq, at, &entry);
+            self.reception.apply(seq, at, entry);
         }
         let failures = self.reception.fold.consecutive_failures;
         match end.outcome {
