@@ -22,7 +22,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::workspace::Workspace;
-use machine::Machine;
+pub use machine::Machine;
 use part::{By, GROUPS, Group, Part, Scale};
 use peer::Peer;
 use row::Row;

@@ -1,9 +1,11 @@
-//! Tasks of the flyball workspace: `cargo xtask test`, `layers`, `tidy`, `docs`, `conformance`, `bench`, `demo`.
+//! Tasks of the flyball workspace: `cargo xtask test`, `layers`, `tidy`, `docs`, `conformance`, `bench`, `chaos`,
+//! `demo`.
 //!
 //! One task is one file. A task looks at the workspace, runs what it needs and returns; what it decides
 //! is a pure function beside it, with its tests.
 
 mod bench;
+mod chaos;
 mod conformance;
 mod demo;
 mod docs;
@@ -42,6 +44,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Ratios to the bare machine and to the Python system, measured in one run
     Bench(bench::Options),
+    /// Every fault that flyball says it survives, tried and counted
+    Chaos(chaos::Options),
     /// The example operations center on real data, from nothing to its summary
     Demo(demo::Options),
 }
@@ -66,6 +70,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Docs => docs::run(&workspace),
         Task::Conformance(options) => conformance::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Demo(options) => demo::run(&workspace, &options),
     }
 }

@@ -21,7 +21,7 @@ impl Notes {
     /// Writes `body` down. It is durable before anything that is written later.
     pub(crate) fn push(&self, run: Option<&RunId>, body: &impl Serialize) -> Result<(), Error> {
         let body = serde_json::to_value(body).unwrap_or_default();
-        self.journal.push(Entry::Note { layer: self.layer.to_owned(), run: run.cloned(), body })
+        self.journal.push(Entry::Note { layer: self.layer.to_owned(), run: run.cloned(), body }).map(drop)
     }
 }
 

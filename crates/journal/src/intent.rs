@@ -127,7 +127,7 @@ impl IntentToolbox {
         };
         // Looking does no harm if the machine forgets that it looked.
         match call.effect() {
-            Effect::Read => self.journal.push(entry).map_err(not_recorded)?,
+            Effect::Read => drop(self.journal.push(entry).map_err(not_recorded)?),
             Effect::Idempotent | Effect::Irreversible => recorded(&*self.journal, &call.run, entry).await?,
         }
         tape.set_intent(&call.step, attempt, call.effect(), &call.name, &call.args);

@@ -5,25 +5,35 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Entry, Error, Recalled, Record};
 
+/// What became of a group of entries. Whoever folds them goes by this, and comes to what a reader of the
+/// journal comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The last one's sequence number.
+    pub seq: u64,
+    /// The time that their records bear.
+    pub at: DateTime<Utc>,
+}
+
 /// The journal of one process.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Appends `entries` in order, as one group, and returns the last one's sequence number once
-    /// all of them are durable. What returned cannot be lost.
+    /// Appends `entries` in order, as one group, and tells where they are once all of them are durable.
+    /// What returned cannot be lost.
     ///
     /// An error means that nothing of the group may be relied upon. Dropping the future leaves
     /// open whether the group was written.
-    async fn append(&self, entries: Vec<Entry>) -> Result<u64, Error>;
+    async fn append(&self, entries: Vec<Entry>) -> Result<Appended, Error>;
 
     /// Appends an entry that becomes durable with the next group that is waited for. It keeps its
-    /// place before everything appended later.
-    fn push(&self, entry: Entry) -> Result<(), Error>;
+    /// place before everything appended later. Returns the record's time.
+    fn push(&self, entry: Entry) -> Result<DateTime<Utc>, Error>;
 
     /// There is no room: events are refused, and nothing new should be begun.
     fn is_full(&self) -> bool {
@@ -48,7 +58,7 @@ const FULL_WAIT: Duration = Duration::from_secs(1);
 /// As [`Journal::append`], but on a full disk it waits for room, until `cancel` says that it shall not
 /// wait any longer. What happened is then recorded when that is possible, and nobody takes a full disk
 /// for a failure of the work.
-pub async fn append_patiently(journal: &dyn Journal, entries: Vec<Entry>, cancel: &CancellationToken) -> Result<u64, Error> {
+pub async fn append_patiently(journal: &dyn Journal, entries: Vec<Entry>, cancel: &CancellationToken) -> Result<Appended, Error> {
     loop {
         match journal.append(entries.clone()).await {
             Err(Error::Full { .. }) if !cancel.is_cancelled() => tokio::select! {
@@ -85,17 +95,19 @@ impl MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn append(&self, entries: Vec<Entry>) -> Result<u64, Error> {
+    async fn append(&self, entries: Vec<Entry>) -> Result<Appended, Error> {
+        let (mut records, at) = (self.lock(), Utc::now());
         for entry in entries {
-            self.push(entry)?;
+            let seq = records.len() as u64 + 1;
+            records.push(Record { seq, process: self.process.clone(), n: seq, epoch: 1, at, entry });
         }
-        Ok(self.lock().len() as u64)
+        Ok(Appended { seq: records.len() as u64, at })
     }
 
-    fn push(&self, entry: Entry) -> Result<(), Error> {
-        let mut records = self.lock();
+    fn push(&self, entry: Entry) -> Result<DateTime<Utc>, Error> {
+        let (mut records, at) = (self.lock(), Utc::now());
         let seq = records.len() as u64 + 1;
-        records.push(Record { seq, process: self.process.clone(), n: seq, epoch: 1, at: Utc::now(), entry });
-        Ok(())
+        records.push(Record { seq, process: self.process.clone(), n: seq, epoch: 1, at, entry });
+        Ok(at)
     }
 }

@@ -27,7 +27,7 @@ pub use history::ReplayEngine;
 #[cfg(feature = "index")]
 pub use index::History;
 pub use intent::Intent;
-pub use journal::{Journal, MemoryJournal, append_patiently};
+pub use journal::{Appended, Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{InvalidTransition, LifecycleState};
 pub use log::{
     Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention, TornTail,

@@ -38,8 +38,8 @@ impl Process {
     }
 
     fn append(&mut self, entry: Entry) {
-        let seq = self.runtime.block_on(self.journal.append(vec![entry.clone()])).unwrap();
-        self.fold.apply(seq, Utc::now(), &entry);
+        let appended = self.runtime.block_on(self.journal.append(vec![entry.clone()])).unwrap();
+        self.fold.apply(appended.seq, appended.at, &entry);
     }
 
     /// What becomes of an event that is offered once.

@@ -105,7 +105,9 @@ impl Bench {
         let kept: Vec<Record> =
             self.journal.records().into_iter().take_while(|record| !matches!(record.entry, Entry::ToolResult { .. })).collect();
         let journal = MemoryJournal::new("p");
-        kept.into_iter().for_each(|record| journal.push(record.entry).expect("pushed"));
+        for record in kept {
+            journal.push(record.entry).expect("pushed");
+        }
         Self { journal: Arc::new(journal), tool: Arc::clone(&self.tool), run: self.run.clone() }
     }
 }

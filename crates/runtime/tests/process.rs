@@ -1,5 +1,7 @@
 //! A process through its public face: events in, runs, crashes, recovery.
 
+#[path = "process/checkpoint.rs"]
+mod checkpoint;
 #[path = "process/delivery.rs"]
 mod delivery;
 mod support;

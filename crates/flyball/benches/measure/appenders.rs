@@ -78,6 +78,6 @@ async fn append(log: &Arc<Log>, count: usize, time: Duration) -> Result<u64> {
 
 /// The last record's number is how many there are.
 fn log_len(runtime: &tokio::runtime::Runtime, log: &Arc<Log>) -> Result<u64> {
-    let last = runtime.block_on(log.process("p0").append(vec![mix::record_of_300_bytes()]))?;
+    let last = runtime.block_on(log.process("p0").append(vec![mix::record_of_300_bytes()]))?.seq;
     Ok(last)
 }

@@ -13,10 +13,6 @@ impl SetClock {
         Self(watch::Sender::new(now))
     }
 
-    pub fn set(&self, now: DateTime<Utc>) {
-        self.0.send_replace(now);
-    }
-
     pub fn step(&self, by: TimeDelta) {
         self.0.send_modify(|now| *now += by);
     }

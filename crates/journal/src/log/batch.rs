@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use super::hash::Hash;
 use super::line::{self, Closing, Envelope, Place};
 use super::request::Request;
@@ -33,7 +31,6 @@ pub(super) struct Batch {
     pub bytes: Vec<u8>,
     first: u64,
     next: u64,
-    at: DateTime<Utc>,
     placed: Vec<Placed>,
     heads: BTreeMap<Arc<str>, Head>,
 }
@@ -51,25 +48,24 @@ impl Batch {
         let weight = requests.iter().map(Request::weight).sum();
         let bytes = Vec::with_capacity(weight);
         let placed = Vec::with_capacity(requests.len());
-        let mut batch = Self { bytes, first, next: first, at: Utc::now(), placed, heads: BTreeMap::new() };
-        let at = line::timestamp(batch.at);
+        let mut batch = Self { bytes, first, next: first, placed, heads: BTreeMap::new() };
         for request in requests {
-            batch.add(request, &at, chains);
+            batch.add(request, chains);
         }
         batch
     }
 
-    fn add(&mut self, request: Request, at: &str, chains: &Chains) {
+    fn add(&mut self, request: Request, chains: &Chains) {
         let known = self.heads.get(&request.process).map(|head| (head.n, head.hash));
         let known = known.or_else(|| chains.get(&request.process).map(|place| (place.n, place.hash)));
         let (before, mut hash) = known.unwrap_or((0, Hash::GENESIS));
         if request.only_after.is_some_and(|n| n != before) {
             return request.refuse(&Error::MovedOn);
         }
-        let mut n = before;
+        let (mut n, at) = (before, line::timestamp(request.at));
         for body in request.bodies.iter() {
             n += 1;
-            let envelope = Envelope { seq: self.next, process: &request.process, n, at };
+            let envelope = Envelope { seq: self.next, process: &request.process, n, at: &at };
             hash = line::write_record(&mut self.bytes, &envelope, body, hash);
             self.next += 1;
         }
@@ -115,9 +111,8 @@ impl Batch {
 
     /// Its records, for whoever watches.
     pub fn records(&self) -> impl Iterator<Item = Arc<Record>> {
-        let at = self.at;
-        self.placed.iter().flat_map(move |placed| {
-            let entries = &placed.request.entries;
+        self.placed.iter().flat_map(|placed| {
+            let (entries, at) = (&placed.request.entries, placed.request.at);
             let first = placed.last + 1 - entries.len() as u64;
             let process = &*placed.request.process;
             (0..).zip(entries).map(move |(index, entry)| {

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 #[cfg(feature = "index")]
 use flyball_core_agent::TriggerEvent;
 use tokio::sync::{broadcast, oneshot, watch};
@@ -33,11 +34,11 @@ use tokio::sync::{broadcast, oneshot, watch};
 #[cfg(feature = "index")]
 use crate::Recalled;
 use crate::storage::{FileStorage, Storage};
-use crate::{Entry, Error, Journal, Record};
+use crate::{Appended, Entry, Error, Journal, Record};
 use lock::Lock;
 use queue::{Queue, Work};
 use recover::{Extent, Kept};
-use request::{Bodies, Request};
+use request::Request;
 use spare::Spare;
 use writer::Writer;
 
@@ -256,15 +257,15 @@ struct ProcessLog {
 
 #[async_trait]
 impl Journal for ProcessLog {
-    async fn append(&self, entries: Vec<Entry>) -> Result<u64, Error> {
+    async fn append(&self, entries: Vec<Entry>) -> Result<Appended, Error> {
         let (done, told) = oneshot::channel();
-        let bodies = Bodies::of(&entries)?;
-        let process = Arc::clone(&self.process);
-        self.log.queue.send(Work::Append(Request { process, entries, bodies, done: Some(done), only_after: None }))?;
-        told.await.map_err(|_| Error::Closed("its writer ended".into()))?
+        let request = Request::new(Arc::clone(&self.process), entries, Some(done))?;
+        let at = self.log.queue.send(Work::Append(request))?;
+        let seq = told.await.map_err(|_| Error::Closed("its writer ended".into()))??;
+        Ok(Appended { seq, at })
     }
 
-    fn push(&self, entry: Entry) -> Result<(), Error> {
+    fn push(&self, entry: Entry) -> Result<DateTime<Utc>, Error> {
         self.log.queue.send(Work::Append(Request::push(Arc::clone(&self.process), vec![entry])?))
     }
 

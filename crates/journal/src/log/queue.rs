@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
 use super::batch::Chains;
 use super::request::Request;
 use crate::Error;
@@ -60,6 +62,12 @@ impl Work {
         }
     }
 
+    fn came(&mut self, now: DateTime<Utc>) {
+        if let Self::Append(request) = self {
+            request.at = now;
+        }
+    }
+
     fn weight(&self) -> usize {
         match self {
             Self::Append(request) => request.weight(),
@@ -69,12 +77,14 @@ impl Work {
 }
 
 impl Queue {
-    /// Adds something. Refused once the queue was closed.
-    pub fn send(&self, work: Work) -> Result<(), Error> {
+    /// Adds something, and says when. Refused once the queue was closed.
+    pub fn send(&self, mut work: Work) -> Result<DateTime<Utc>, Error> {
         let mut state = self.lock();
         if state.closed {
             return Err(super::closed());
         }
+        let now = Utc::now();
+        work.came(now);
         state.add(work);
         let wakes = match state.sleeping {
             Sleeping::Not => false,
@@ -85,7 +95,7 @@ impl Queue {
             state.sleeping = Sleeping::Not;
             self.woken.notify_one();
         }
-        Ok(())
+        Ok(now)
     }
 
     /// Takes nothing more. What is there is still handed out.
@@ -208,7 +218,9 @@ mod tests {
     fn a_batch_has_an_end_and_what_is_left_comes_with_the_next() {
         let queue = Queue::default();
         let big = "x".repeat(MAX_BATCH_BYTES / 2);
-        (0..3).for_each(|_| queue.send(push(&big)).expect("open"));
+        for _ in 0..3 {
+            queue.send(push(&big)).expect("open");
+        }
         queue.close();
         assert!(queue.send(push("late")).is_err());
         assert_eq!((queue.take().map(|work| work.len()), queue.take().map(|work| work.len())), (Some(2), Some(1)));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use crate::{Entry, Error};
@@ -17,6 +18,8 @@ pub(super) struct Request {
     /// Append only if this is the number of the process's last record: the entries were made from
     /// what is recorded up to there.
     pub only_after: Option<u64>,
+    /// When it was asked for. The queue says so, and so the times are in the records' order.
+    pub at: DateTime<Utc>,
 }
 
 pub(super) type Done = oneshot::Sender<Result<u64, Error>>;
@@ -24,8 +27,13 @@ pub(super) type Done = oneshot::Sender<Result<u64, Error>>;
 impl Request {
     /// Entries that nobody waits for. Fails for what cannot be written as text.
     pub fn push(process: Arc<str>, entries: Vec<Entry>) -> Result<Self, Error> {
+        Self::new(process, entries, None)
+    }
+
+    /// Entries, and who waits for them. Fails for what cannot be written as text.
+    pub fn new(process: Arc<str>, entries: Vec<Entry>, done: Option<Done>) -> Result<Self, Error> {
         let bodies = Bodies::of(&entries)?;
-        Ok(Self { process, entries, bodies, done: None, only_after: None })
+        Ok(Self { process, entries, bodies, done, only_after: None, at: Utc::now() })
     }
 
     /// It is one entry that says again what is known without it. Such a one has a batch of its own,

@@ -11,7 +11,7 @@ use super::batch::Chains;
 use super::line;
 use super::queue::Work;
 use super::recover::{self, Extent, io_error};
-use super::request::{Bodies, Request};
+use super::request::Request;
 use super::{Log, closed};
 use crate::{Entry, Error, Record};
 
@@ -125,9 +125,8 @@ impl Log {
         }
         let records = recovery.processes.remove(process).unwrap_or_default();
         let (done, told) = oneshot::channel();
-        let entries = vec![Entry::Carried { records }];
-        let bodies = Bodies::of(&entries)?;
-        let request = Request { process: process.into(), entries, bodies, done: Some(done), only_after: Some(n) };
+        let request = Request::new(process.into(), vec![Entry::Carried { records }], Some(done))?;
+        let request = Request { only_after: Some(n), ..request };
         self.queue.send(Work::Append(request))?;
         match wait(told)? {
             Ok(_) => Ok(true),

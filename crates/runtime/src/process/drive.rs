@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_core_agent::{Clock, Directive, RunId, TriggerEvent};
-use flyball_journal::{Entry, LifecycleState};
+use flyball_journal::{Appended, Entry, LifecycleState};
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -185,12 +185,12 @@ impl Life {
             return Next::Fail { why: format!("a run's end could not be recorded: {why}") };
         }
         let mut for_good = false;
-        if let Some(entry) = end.recorded {
+        if let Some((Appended { seq, at }, entry)) = end.recorded {
             for_good = matches!(entry, Entry::Error { last: true, .. });
             if let Entry::InvocationHeld { run, .. } = &entry {
                 self.waiting.insert(run.clone());
             }
-            self.reception.apply(0, &entry);
+            self.reception.apply(seq, at, entry);
         }
         let failures = self.reception.fold.consecutive_failures;
         match end.outcome {

@@ -6,8 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flyball_core_agent::{Clock, TriggerEvent};
-use flyball_journal::{Decision, Entry, Error, Journal, ProcessFold, Recalled};
+use chrono::{DateTime, Utc};
+use flyball_core_agent::TriggerEvent;
+use flyball_journal::{Appended, Decision, Entry, Error, Journal, ProcessFold, Recalled};
 use flyball_triggers::{Cursor, Moved, News, Offer, Overlap, Receipt, Refusal, Sink};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
@@ -15,9 +16,6 @@ use tokio::sync::mpsc;
 
 use super::weight::weight;
 use crate::{ControlError, Settlement};
-
-/// Events that may wait to be handled. More are refused before they are taken.
-const MAX_PENDING: usize = 1_000;
 
 /// So many bytes of payload may wait: what waits lies in memory, and in each checkpoint.
 const MAX_PENDING_BYTES: usize = 64 << 20;
@@ -28,9 +26,10 @@ const MAX_NEWS: usize = 256;
 /// Where a process's events arrive.
 pub(super) struct Reception {
     pub journal: Arc<dyn Journal>,
-    pub clock: Arc<dyn Clock>,
     /// What the process is, by all of its records.
     pub fold: ProcessFold,
+    /// Events that may wait to be handled. More are refused before they are taken.
+    max_pending: usize,
     /// Where triggers bring what they have.
     pub sink: Sink,
     news: mpsc::Receiver<News>,
@@ -48,7 +47,7 @@ pub(super) struct Reception {
 /// event was on its way already.
 pub(super) struct Arrival {
     offer: Offer,
-    recorded: Option<Result<u64, Error>>,
+    recorded: Option<Result<Appended, Error>>,
 }
 
 /// What there is to see to.
@@ -58,7 +57,7 @@ pub(super) enum Heard {
 }
 
 impl Reception {
-    pub fn new(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, fold: ProcessFold) -> Self {
+    pub fn new(journal: Arc<dyn Journal>, fold: ProcessFold, max_pending: usize) -> Self {
         fold.prepare_recall(&*journal);
         let (sink, news) = Sink::channel(MAX_NEWS);
         let weights: HashMap<String, usize> =
@@ -66,8 +65,8 @@ impl Reception {
         let pending_bytes = weights.values().sum();
         Self {
             journal,
-            clock,
             fold,
+            max_pending,
             sink,
             news,
             on_the_way: FuturesOrdered::new(),
@@ -126,32 +125,38 @@ impl Reception {
 
     /// Records an entry without waiting, and lets it move the state.
     pub fn push(&mut self, entry: Entry) -> Result<(), String> {
-        self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
-        self.apply(0, &entry);
+        let at = self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
+        self.apply(0, at, entry);
         Ok(())
     }
 
     /// Records an entry durably, and lets it move the state.
     pub async fn append(&mut self, entry: Entry) -> Result<(), ControlError> {
         let recorded = self.journal.append(vec![entry.clone()]).await;
-        let seq = recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
-        self.apply(seq, &entry);
+        let Appended { seq, at } =
+            recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
+        self.apply(seq, at, entry);
         Ok(())
     }
 
-    /// Lets an entry that is recorded move the state.
-    pub fn apply(&mut self, seq: u64, entry: &Entry) {
-        self.fold.apply(seq, self.clock.now(), entry);
-        match entry {
-            Entry::TriggerEvent { event, .. } => self.weigh(&event.event_id),
-            Entry::Redelivered { event_id, .. } => self.weigh(event_id),
+    /// Lets an entry that is recorded move the state, by the number and the time that its record bears: whoever
+    /// reads the journal must come to the same.
+    pub fn apply(&mut self, seq: u64, at: DateTime<Utc>, entry: Entry) {
+        let opened = match &entry {
+            Entry::TriggerEvent { event, .. } => Some(event.event_id.clone()),
+            Entry::Redelivered { event_id, .. } => Some(event_id.clone()),
             Entry::InvocationResult { event_id, .. }
             | Entry::Error { event_id, last: true, .. }
             | Entry::Expired { event_id, .. }
             | Entry::Settled { event_id, decision: Decision::Abort, .. } => {
                 self.pending_bytes -= self.weights.remove(event_id).unwrap_or(0);
+                None
             }
-            _ => {}
+            _ => None,
+        };
+        self.fold.take(seq, at, entry);
+        if let Some(event_id) = opened {
+            self.weigh(&event_id);
         }
     }
 
@@ -178,7 +183,7 @@ impl Reception {
             return self.let_pass(offer);
         }
         let waiting = self.fold.open_events.len() + self.on_the_way.len();
-        if waiting >= MAX_PENDING || self.pending_bytes + weight(event) > MAX_PENDING_BYTES {
+        if waiting >= self.max_pending || self.pending_bytes + weight(event) > MAX_PENDING_BYTES {
             return answer(offer, Err(Refusal::Full { waiting }));
         }
         let known = !self.keys_on_the_way.insert((event.trigger_id.clone(), event.key().to_owned()));
@@ -221,11 +226,11 @@ impl Reception {
             self.keys_on_the_way.remove(&(event.trigger_id.clone(), event.key().to_owned()));
         }
         let result = match recorded {
-            Some(Ok(seq)) => {
+            Some(Ok(Appended { seq, at })) => {
                 *self.fired.entry(event.trigger_id.clone()).or_default() += 1;
                 let receipt = Receipt { event_id: event.event_id.clone(), duplicate: false };
                 let entry = Entry::TriggerEvent { event: event.clone(), cursor: Cursor::clone(&offer.cursor) };
-                self.apply(seq, &entry);
+                self.apply(seq, at, entry);
                 Ok(receipt)
             }
             Some(Err(Error::Full { .. })) => Err(Refusal::NoRoom),

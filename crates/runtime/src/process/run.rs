@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flyball_context::Exchange;
 use flyball_core_agent::{Change, Clock, Error, Invocation, Outcome, Run, RunId, TriggerEvent};
-use flyball_journal::{Entry, Journal, Tape, append_patiently};
+use flyball_journal::{Appended, Entry, Journal, Tape, append_patiently};
 use tokio_util::sync::CancellationToken;
 
 use super::life::Parts;
@@ -32,7 +32,7 @@ pub(super) struct Task {
 pub(super) struct RunEnd {
     pub event_id: String,
     /// Nothing was recorded where the run was cancelled: it goes on at the next start.
-    pub recorded: Option<Entry>,
+    pub recorded: Option<(Appended, Entry)>,
     pub outcome: Option<Outcome>,
     /// The end could not be recorded.
     pub lost: Option<String>,
@@ -82,19 +82,20 @@ impl Task {
             }
             Err(Error::Cancelled) => return RunEnd { event_id, recorded: None, outcome: None, lost: None },
         };
-        if let Err(error) = append_patiently(&*self.journal, vec![entry.clone()], &self.cancel).await {
+        let appended = match append_patiently(&*self.journal, vec![entry.clone()], &self.cancel).await {
+            Ok(appended) => appended,
             // Told to stop while the disk was full: it goes on at the next start, as after a crash.
-            if matches!(error, flyball_journal::Error::Full { .. }) {
+            Err(flyball_journal::Error::Full { .. }) => {
                 return RunEnd { event_id, recorded: None, outcome: None, lost: None };
             }
-            return RunEnd { event_id, recorded: None, outcome: None, lost: Some(error.to_string()) };
-        }
+            Err(error) => return RunEnd { event_id, recorded: None, outcome: None, lost: Some(error.to_string()) },
+        };
         if let Some(outcome) = &outcome {
             let exchange =
                 Exchange { id: self.run.0.clone(), user: self.event.prompt(&run.fence()), reply: outcome.reply.clone() };
             self.parts.context.finish(exchange, &changes).await;
         }
-        RunEnd { event_id, recorded: Some(entry), outcome, lost: None }
+        RunEnd { event_id, recorded: Some((appended, entry)), outcome, lost: None }
     }
 }
 

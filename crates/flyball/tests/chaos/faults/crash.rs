@@ -166,8 +166,17 @@ pub fn power_cuts(plan: &Plan, tally: &Tally) {
     }
 }
 
-/// Every operation fails once, or for ever, or is torn.
+/// Every operation fails once, or for ever.
 pub fn failing_operations(plan: &Plan, tally: &Tally) {
+    each_operation(plan, tally, &[("fails once", Broken::FailOperation), ("fails, and all after it", Broken::FailFrom)]);
+}
+
+/// Every write is half of one.
+pub fn torn_operations(plan: &Plan, tally: &Tally) {
+    each_operation(plan, tally, &[("is a write of half its bytes", Broken::TearOperation)]);
+}
+
+fn each_operation(plan: &Plan, tally: &Tally, kinds: &[(&str, fn(u64) -> Broken)]) {
     let scenario = Scenario {
         segment: 900,
         events: vec![
@@ -178,11 +187,6 @@ pub fn failing_operations(plan: &Plan, tally: &Tally) {
         ],
     };
     let operations = block_on(scenario.operations());
-    let kinds: [(&str, fn(u64) -> Broken); 3] = [
-        ("fails once", Broken::FailOperation),
-        ("fails, and all after it", Broken::FailFrom),
-        ("is a write of half its bytes", Broken::TearOperation),
-    ];
     for (name, broken) in kinds {
         tally.part(format!("the n-th operation {name}, every n; then a new life"));
         let all = (0..operations + 4).map(|stop| Crash {

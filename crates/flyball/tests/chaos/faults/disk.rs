@@ -81,7 +81,8 @@ fn fills_up(outside: &Outside, inodes: bool, killed: bool, seen: &Seen) -> Resul
     // What is refused was not kept: it is sent again and again until there is room.
     sender.send(node.hook(), "act", 0);
     ballast.drop_it();
-    if running.ended().is_some() {
+    // One that was started without room may have given up meanwhile.
+    if killed && !running.ready(LIMIT) && running.ended().is_some() {
         running = node.start();
     }
     up(&mut running, &node)?;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use flyball::journal::{Log, MemoryStorage, Retention, Storage, audit_storage};
+use flyball::journal::history::check;
+use flyball::journal::{Entry, Log, MemoryStorage, Record, Retention, Storage, audit_storage};
+
+use tokio::sync::broadcast::Receiver;
 
 use crate::memory::{Life, Outside, block_on, event, open, segments};
 use crate::tally::{Plan, Tally};
@@ -18,7 +21,7 @@ const BOUND: u64 = 6 << 20;
 
 pub fn grows(plan: &Plan, tally: &Tally) {
     tally.part("thousands of events, compacted again and again: the journal stays small, and nothing that is needed is lost");
-    let rounds = plan.count(2, 30);
+    let rounds = plan.count(3, 30);
     let result = block_on(many_events(rounds, tally));
     tally.counted(rounds, "compacted", result);
 }
@@ -28,18 +31,19 @@ const EACH: u64 = 250;
 
 async fn many_events(rounds: u64, tally: &Tally) -> Result<(), String> {
     let (mut disk, outside) = (MemoryStorage::default(), Outside::new());
-    let (life, _) = Life::begin(&disk, SEGMENT, &outside).await.map_err(|error| error.to_string())?;
+    let (mut life, _) = Life::begin(&disk, SEGMENT, &outside).await.map_err(|error| error.to_string())?;
     outside.hang_in("act");
     life.inject("other", event("held", "act")).await.map_err(|error| error.to_string())?;
     outside.hung().await;
     life.log.close();
+    let mut written = records_of("shop", &mut life.records);
     drop(life);
     let outside = outside.fork();
     let mut most = 0;
     let mut dropped = 0;
     for round in 0..rounds {
         disk = disk.fork();
-        let (life, _) = Life::begin(&disk, SEGMENT, &outside).await.map_err(|error| error.to_string())?;
+        let (mut life, _) = Life::begin(&disk, SEGMENT, &outside).await.map_err(|error| error.to_string())?;
         for number in 0..EACH {
             let key = format!("{round}-{number}");
             life.inject("shop", event(&key, "say")).await.map_err(|error| error.to_string())?;
@@ -61,7 +65,10 @@ async fn many_events(rounds: u64, tally: &Tally) -> Result<(), String> {
         if life.status("other").await.held_runs.len() != 1 {
             return Err(format!("round {round}: a held run of an idle process is lost (P6)"));
         }
-        life.end().await;
+        life.runtime.shutdown().await;
+        life.log.close();
+        written.extend(records_of("shop", &mut life.records));
+        drop(life);
         let size: u64 = segments(&disk).iter().map(|name| disk.len(name).unwrap_or(0)).sum();
         most = most.max(size);
         if size > BOUND {
@@ -69,12 +76,29 @@ async fn many_events(rounds: u64, tally: &Tally) -> Result<(), String> {
         }
         whole(&disk, round)?;
     }
+    agree(&written)?;
     tally.note(format!(
         "{} events; the journal never had more than {} KiB, {dropped} segments were dropped",
         rounds * EACH,
         most / 1024
     ));
     Ok(())
+}
+
+fn records_of(process: &str, watched: &mut Receiver<Arc<Record>>) -> Vec<Record> {
+    let all = std::iter::from_fn(|| watched.try_recv().ok());
+    all.filter(|record| record.process == process).map(|record| Record::clone(&record)).collect()
+}
+
+/// All records that there ever were, with the checkpoints among them.
+fn agree(written: &[Record]) -> Result<(), String> {
+    if !written.iter().any(|record| matches!(record.entry, Entry::Checkpoint { .. })) {
+        return Err(format!("there is no checkpoint among {} records", written.len()));
+    }
+    match check(written).first() {
+        Some(found) => Err(format!("shop's records contradict each other: {found:?} (P9)")),
+        None => Ok(()),
+    }
 }
 
 fn compact(log: &Arc<Log>) -> Result<usize, String> {

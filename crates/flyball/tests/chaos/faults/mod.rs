@@ -95,12 +95,22 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         id: "F08",
-        test: "f08_syncs_and_writes_that_fail",
-        what: "a write or a sync fails once or for ever, or writes half",
+        test: "f08_syncs_that_fail",
+        what: "a sync fails, once or for ever; any operation on the disk does",
         promises: &["P1", "P2", "P3", "P6", "P9", "P11"],
         run: |plan, tally| {
             crash::failing_operations(plan, tally);
-            traced::failing_calls(plan, tally);
+            traced::failing_syncs(plan, tally);
+        },
+    },
+    Fault {
+        id: "F09",
+        test: "f09_writes_that_fail_or_are_short",
+        what: "a write fails once or for ever, is interrupted, has no room, or writes half",
+        promises: &["P1", "P2", "P3", "P6", "P9", "P11"],
+        run: |plan, tally| {
+            crash::torn_operations(plan, tally);
+            traced::failing_writes(plan, tally);
         },
     },
     Fault {
@@ -175,17 +185,31 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         id: "F40",
-        test: "f40_a_model_that_misbehaves",
-        what: "the model answers 429 or 500, cuts its answer, is silent, sends bad arguments, unknown tools, 10,000 calls",
+        test: "f40_a_model_endpoint_that_misbehaves",
+        what: "the model's endpoint answers 429 or 500, cuts its answer, is silent, sends no JSON, or 64 MiB",
         promises: &["P3", "P8", "P16"],
-        run: model::misbehaves,
+        run: model::endpoint,
+    },
+    Fault {
+        id: "F41",
+        test: "f41_a_model_that_wants_nonsense",
+        what: "the model sends bad arguments, wants unknown tools, or 10,000 calls at once",
+        promises: &["P3", "P8", "P16"],
+        run: model::wishes,
     },
     Fault {
         id: "F42",
         test: "f42_a_tool_server_that_misbehaves",
-        what: "a tool server hangs, exits mid-call, prints garbage or 1 GiB, answers a wrong id, changes its tools",
+        what: "a tool server hangs, exits mid-call, prints garbage or 1 GiB, answers a wrong id",
         promises: &["P6", "P16"],
         run: tools::misbehave,
+    },
+    Fault {
+        id: "F43",
+        test: "f43_a_tool_server_whose_tools_change",
+        what: "a tool server changes its tools in the middle of a run",
+        promises: &["P6", "P16"],
+        run: tools::change,
     },
     Fault {
         id: "F44",

@@ -1,4 +1,4 @@
-//! F40, F41: a model endpoint that refuses, fails, breaks off, says nothing, or says nonsense.
+//! F40: a model endpoint that refuses, fails, breaks off, or says nothing. F41: a model that wants nonsense.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,8 +54,12 @@ const RETRIES: u32 = 2;
 /// A run may make so many calls.
 const CALLS: u64 = 50;
 
-fn cases() -> Vec<Case> {
-    let case = |acts: &[Act], ends_well| Case { acts: acts.to_vec(), ends_well };
+fn case(acts: &[Act], ends_well: bool) -> Case {
+    Case { acts: acts.to_vec(), ends_well }
+}
+
+/// What an endpoint does.
+fn of_the_endpoint() -> Vec<Case> {
     vec![
         case(&[Act::Status(429)], false),
         case(&[Act::Status(429), Act::Say], true),
@@ -68,6 +72,12 @@ fn cases() -> Vec<Case> {
         case(&[Act::Silent, Act::Say], true),
         case(&[Act::NoJson], false),
         case(&[Act::Huge(64)], false),
+    ]
+}
+
+/// What a model wants.
+fn of_the_model() -> Vec<Case> {
+    vec![
         case(&[Act::BadArguments, Act::Say], true),
         case(&[Act::UnknownTool, Act::Say], true),
         case(&[Act::Calls(10_000), Act::Say], true),
@@ -75,12 +85,18 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-pub fn misbehaves(plan: &Plan, tally: &Tally) {
-    tally.part(
-        "a model endpoint that answers 429 or 500, cuts its answer, is silent, sends nonsense, unknown tools or 10,000 calls",
-    );
+pub fn endpoint(plan: &Plan, tally: &Tally) {
+    tally.part("a model endpoint answers 429 or 500, cuts its answer, is silent, sends no JSON, or 64 MiB");
+    misbehaves(plan, tally, of_the_endpoint);
+}
+
+pub fn wishes(plan: &Plan, tally: &Tally) {
+    tally.part("a model wants a call with bad arguments, an unknown tool once or for ever, or 10,000 calls at once");
+    misbehaves(plan, tally, of_the_model);
+}
+
+fn misbehaves(plan: &Plan, tally: &Tally, cases: fn() -> Vec<Case>) {
     let cases: Vec<Case> = (0..plan.count(1, 3)).flat_map(|_| cases()).collect();
-    let cases = if plan.quick { plan.sample(cases, 15) } else { cases };
     let slowest = AtomicU64::new(0);
     // One at a time: the neighbour's latency is measured.
     for case in &cases {

@@ -1,4 +1,4 @@
-//! F42, F43: a tool server, a child of the real program, that hangs, exits, or says nonsense.
+//! F42: a tool server, a child of the real program, that hangs, exits, or says nonsense. F43: one whose tools change.
 
 use std::fmt;
 use std::fs;
@@ -42,17 +42,28 @@ fn cases() -> Vec<Case> {
         repeated("hang"),
         repeated("exit"),
         Case { behaviour: "exit,once", effect: Some("idempotent"), calls: 2, held: false },
-        Case { behaviour: "changes", effect: None, calls: 1, held: false },
     ]
 }
 
+/// Its answer comes after the news that the tool is no more.
+fn changing() -> Vec<Case> {
+    let effects = [None, Some("read"), Some("idempotent"), Some("irreversible")];
+    effects.map(|effect| Case { behaviour: "changes", effect, calls: 1, held: false }).into()
+}
+
 pub fn misbehave(plan: &Plan, tally: &Tally) {
+    tally.part("a tool server hangs, exits mid-call, prints garbage or a line of a gibibyte, or answers a wrong id");
+    each(plan, tally, cases);
+}
+
+pub fn change(plan: &Plan, tally: &Tally) {
+    tally.part("a tool server says in the middle of a run that its tools are others");
+    each(plan, tally, changing);
+}
+
+fn each(plan: &Plan, tally: &Tally, cases: fn() -> Vec<Case>) {
     let outside = Outside::start();
-    tally.part(
-        "a tool server hangs, exits mid-call, prints garbage or a line of a gibibyte, answers a wrong id, or changes its tools",
-    );
     let cases: Vec<Case> = (0..plan.count(1, 3)).flat_map(|_| cases()).collect();
-    let cases = if plan.quick { plan.sample(cases, 9) } else { cases };
     tally.each(3, &cases, |case| judge(&outside, case));
 }
 

@@ -1,4 +1,4 @@
-//! F02, and the real half of F08 and F09: what the kernel answers flyball, counted and changed by strace.
+//! F02, and the real halves of F08 and F09: what the kernel answers flyball, counted and changed by strace.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,22 +49,39 @@ pub fn killed_at_a_call(plan: &Plan, tally: &Tally) {
     seen.note(tally);
 }
 
-pub fn failing_calls(plan: &Plan, tally: &Tally) {
+/// What fails, how, and whether for ever.
+type Kind = (&'static str, &'static str, &'static str);
+
+/// Of the journal's files and of their folder.
+pub fn failing_syncs(plan: &Plan, tally: &Tally) {
+    let kinds = [
+        ("fdatasync", "error=EIO", ""),
+        ("fdatasync", "error=EIO", "+"),
+        ("fsync", "error=EIO", ""),
+        ("fsync", "error=EIO", "+"),
+        ("fdatasync", "error=EINTR", ""),
+    ];
+    failing_calls(plan, tally, &kinds);
+}
+
+pub fn failing_writes(plan: &Plan, tally: &Tally) {
+    let kinds = [
+        ("pwrite64", "error=EIO", ""),
+        ("pwrite64", "error=EIO", "+"),
+        ("pwrite64", "error=EINTR", ""),
+        ("pwrite64", "error=ENOSPC", ""),
+    ];
+    failing_calls(plan, tally, &kinds);
+}
+
+fn failing_calls(plan: &Plan, tally: &Tally, kinds: &[Kind]) {
     if let Err(why) = can_trace() {
         return tally.skip(why);
     }
     let outside = Outside::start();
     let seen = Seen::default();
     let counts: BTreeMap<&str, u64> = counted(&outside).into_iter().collect();
-    let kinds: [(&str, &str, &str); 6] = [
-        ("fdatasync", "error=EIO", ""),
-        ("fdatasync", "error=EIO", "+"),
-        ("pwrite64", "error=EIO", ""),
-        ("pwrite64", "error=EINTR", ""),
-        ("fdatasync", "error=EINTR", ""),
-        ("pwrite64", "error=ENOSPC", ""),
-    ];
-    for (call, what, ever) in kinds {
+    for &(call, what, ever) in kinds {
         tally.part(format!(
             "{call} of the real program: {what} at the n-th{}",
             if ever.is_empty() { "" } else { " and all after it" }

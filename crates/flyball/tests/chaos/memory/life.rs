@@ -9,10 +9,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flyball::context::{Context, ContextConfig};
 use flyball::core_agent::{Clock, Model, Stack, Toolbox, TriggerEvent};
 use flyball::governance::{Budget, BudgetConfig, Health, HealthConfig, NoNotify};
-use flyball::journal::{Error, Intent, Log, MemoryStorage, ProcessFold, Recovered, Recovery, Replay};
+use flyball::journal::{Error, Intent, Log, MemoryStorage, ProcessFold, Record, Recovered, Recovery, Replay};
 use flyball::runtime::{AgentRuntime, Blueprint, Built, Control, ControlError, Past, ProcessSpec, ProcessStatus, RuntimeParts};
 use flyball::triggers::{Receipt, Trigger};
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 
 use super::outside::{Asked, Tools};
 use super::{Outside, resume};
@@ -22,6 +23,8 @@ use crate::clock::SetClock;
 pub struct Life {
     pub runtime: AgentRuntime,
     pub log: Arc<Log>,
+    /// Every record of this life, once it is durable.
+    pub records: broadcast::Receiver<Arc<Record>>,
     /// Those that did not start, and why.
     pub refused: BTreeMap<String, String>,
 }
@@ -53,7 +56,7 @@ impl Life {
     }
 
     async fn over(log: Arc<Log>, recovery: Recovery<Recovered>, outside: &Arc<Outside>) -> Self {
-        let clock = SetClock::new(noon());
+        let (clock, records) = (SetClock::new(noon()), log.watch());
         let mut parts = RuntimeParts::new((Arc::clone(&log), recovery).into());
         parts.clock = Arc::new(clock.clone());
         let runtime = AgentRuntime::new(parts);
@@ -64,7 +67,7 @@ impl Life {
             runtime.add_process(spec, Arc::new(plan)).expect("the name is free");
         }
         let refused = runtime.start_all().await.into_iter().map(|(name, error)| (name, error.to_string())).collect();
-        Self { runtime, log, refused }
+        Self { runtime, log, records, refused }
     }
 
     pub async fn inject(&self, process: &str, event: TriggerEvent) -> Result<Receipt, ControlError> {

@@ -9,7 +9,7 @@ mod truth;
 
 pub use crash::{Known, Scenario, in_order, nothing_twice};
 pub use life::{Life, PROCESSES, Plan, block_on, event};
-pub use outside::{Outside, Tools};
+pub use outside::Outside;
 pub use prefix::Prefixes;
 pub use truth::{Recipe, Truth};
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
-    pub head: String,
+    /// A `Retry-After` came along.
+    pub says_when: bool,
     pub body: Value,
 }
 
@@ -52,7 +53,8 @@ fn parse(text: &str) -> Option<Answer> {
         Some(length) if body.len() < length => return None,
         _ => serde_json::from_str(body).unwrap_or(Value::Null),
     };
-    Some(Answer { status, head: head.to_owned(), body })
+    let says_when = head.lines().any(|line| line.to_ascii_lowercase().starts_with("retry-after:"));
+    Some(Answer { status, says_when, body })
 }
 
 /// One sender. It sends one event after the other, and sends again what had no answer.
@@ -116,6 +118,9 @@ impl Sender {
                 true
             }
             status => {
+                if [429, 503, 507].contains(&status) && !answer.says_when {
+                    self.note(|said| said.wrong.push(format!("a refusal that does not say when to come again (P1): {answer:?}")));
+                }
                 self.note(|said| said.refused.push((status, answer.body.to_string())));
                 false
             }
@@ -130,7 +135,7 @@ impl Sender {
         if answer.status != 200 || answer.body["duplicate"] != true || answer.body["event_id"] != id.as_str() {
             // Too much waiting is no contradiction.
             if ![429, 503].contains(&answer.status) {
-                self.note(|said| said.wrong.push(format!("{key}, taken as {id}, sent again: {answer:?}")));
+                self.note(|said| said.wrong.push(format!("{key}, taken as {id}, sent again (P2): {answer:?}")));
             }
             return false;
         }

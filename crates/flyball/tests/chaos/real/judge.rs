@@ -25,7 +25,7 @@ pub fn judge(node: &Node, senders: &[Promises], verdict: Verdict) -> Result<(), 
     let (worker, listener) = (of(&records, "worker"), of(&records, "listener"));
     for said in senders {
         if let Some(wrong) = said.wrong.first() {
-            return Err(format!("{wrong} (P2)"));
+            return Err(wrong.clone());
         }
         promised(said, &worker)?;
     }

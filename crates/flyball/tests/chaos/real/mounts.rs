@@ -39,10 +39,6 @@ impl Mount {
         Ok(Self { at: at.to_owned() })
     }
 
-    pub fn remount(&self, options: &str) -> Result<(), String> {
-        run("mount", &["-o", &format!("remount,{options}"), &self.at.display().to_string()])
-    }
-
     /// The device that is mounted.
     pub fn device(&self) -> Option<String> {
         let mounts = fs::read_to_string("/proc/mounts").ok()?;

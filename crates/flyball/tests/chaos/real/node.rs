@@ -126,10 +126,6 @@ context: {{conversation_history: false}}
         fs::write(self.manifests().join(name), text).expect("a file can be written");
     }
 
-    pub fn set_env(&mut self, name: &str, value: &str) {
-        self.env.push((name.to_owned(), value.to_owned()));
-    }
-
     /// Copies the scene to where somebody can look at it, if somebody wants to (`CHAOS_KEEP`).
     pub fn keep(&self) {
         if let Some(kept) = std::env::var_os("CHAOS_KEEP") {

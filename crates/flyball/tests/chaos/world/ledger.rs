@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::seen::Seen;
+
 /// A secret's value, which must be found nowhere but in the calls that it was meant for.
 pub const CANARY: &str = "canary-7f3a91c0d2";
 
@@ -34,6 +36,7 @@ pub struct Ledger {
     file: File,
     journal: PathBuf,
     keys: BTreeSet<String>,
+    seen: Seen,
 }
 
 fn file(scene: &Path) -> PathBuf {
@@ -51,7 +54,7 @@ impl Ledger {
         let keys = read(scene).into_iter().filter(|arrival| arrival.tool != "model").map(|arrival| arrival.key).collect();
         fs::create_dir_all(scene).expect("a folder can be made");
         let file = File::options().create(true).append(true).open(file(scene)).expect("the ledger can be written");
-        Self { file, journal: scene.join("data/journal"), keys }
+        Self { file, journal: scene.join("data/journal"), keys, seen: Seen::default() }
     }
 
     /// Writes down that something arrived. Says whether its key was known.
@@ -65,21 +68,13 @@ impl Ledger {
         self.keys.contains(key)
     }
 
-    /// Whether a line of the journal holds all of `needles`.
-    pub fn journal_has(&self, needles: &[&str]) -> bool {
-        self.journal_line(needles).is_some()
+    /// Whether the scene's journal holds a record of this kind about this step by now.
+    pub fn journal_holds(&mut self, kind: &str, run: &str, step: &str) -> bool {
+        self.seen.holds(&self.journal, kind, run, step)
     }
 
-    /// The first line of the journal that holds all of `needles`.
-    pub fn journal_line(&self, needles: &[&str]) -> Option<String> {
-        let entries = fs::read_dir(&self.journal).ok()?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let segments = paths.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-        segments.into_iter().find_map(|segment| {
-            let bytes = fs::read(segment).ok()?;
-            let used = bytes.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 1);
-            let text = String::from_utf8_lossy(&bytes[..used]);
-            text.lines().find(|line| needles.iter().all(|needle| line.contains(needle))).map(str::to_owned)
-        })
+    /// The run that was begun for an event, by the scene's journal.
+    pub fn run_of(&mut self, event: &str) -> Option<String> {
+        self.seen.run_of(&self.journal, event)
     }
 }

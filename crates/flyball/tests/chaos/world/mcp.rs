@@ -51,20 +51,20 @@ async fn call(world: &World, scene: &str, params: &Value) -> Value {
         json!({"happened": happened, "result": "it had"}).to_string()
     } else {
         wait(&args["late_ms"]).await;
-        let (world, scene) = (world.scene(scene), scene.to_owned());
+        let world = world.scene(scene);
         let (tool, key, args) = (name.to_owned(), key.to_owned(), args.clone());
+        // Some tools say again what they were told.
+        let token = args["token"].as_str().map(|token| format!(" with {token}")).unwrap_or_default();
         let acted = tokio::task::spawn_blocking(move || {
             let mut ledger = world.lock().unwrap_or_else(PoisonError::into_inner);
             let (run, step) = key.split_once('/').unwrap_or_default();
-            let intent = format!("\"kind\":\"tool_call\",\"run\":\"{run}\",\"step\":\"{step}\"");
-            let written = tool == "look" || ledger.journal_has(&[&intent]);
+            let written = tool == "look" || ledger.journal_holds("tool_call", run, step);
             let secret = args["token"] == CANARY;
             let n = args["n"].as_str().unwrap_or_default().to_owned();
             ledger.arrive(&Arrival { at: Utc::now(), tool, key, n, written, secret })
         });
         let repeated = acted.await.expect("the ledger can be written");
-        let _ = scene;
-        format!("{name}: done{}", if repeated { ", as before" } else { "" })
+        format!("{name}: done{token}{}", if repeated { ", as before" } else { "" })
     };
     wait(&args["wait_ms"]).await;
     json!({"content": [{"type": "text", "text": text}], "isError": false})

@@ -7,6 +7,7 @@
 mod ledger;
 mod mcp;
 mod model;
+mod seen;
 pub mod stdio;
 
 use std::collections::BTreeMap;

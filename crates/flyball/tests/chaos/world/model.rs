@@ -34,10 +34,8 @@ fn note(world: &World, request: &Value) -> Place {
     let turn = messages[asked..].iter().filter(|message| message["role"] == "assistant").count();
     let ledger = world.scene(&scene);
     let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-    let begun = ledger.journal_line(&["\"kind\":\"invocation_start\"", &format!("\"event_id\":\"{event}\"")]);
-    let run = begun.and_then(|line| Some(line.split_once("\"run\":\"")?.1.split('"').next()?.to_owned())).unwrap_or_default();
-    let reply = format!("\"kind\":\"model_reply\",\"run\":\"{run}\",\"step\":\"t{turn}\"");
-    let written = ledger.journal_has(&[&reply]);
+    let run = ledger.run_of(&event).unwrap_or_default();
+    let written = ledger.journal_holds("model_reply", &run, &format!("t{turn}"));
     let key = format!("{event}/t{turn}");
     ledger.arrive(&Arrival { at: Utc::now(), tool: "model".into(), key, n: process.clone(), written, secret: false });
     Place::from(process)
