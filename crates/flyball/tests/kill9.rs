@@ -93,6 +93,8 @@ fn a_quarantine_that_was_sent_and_not_answered_is_asked_about_and_not_sent_again
         assert!(scene.servers_left(LONG).is_empty(), "a server outlived its client");
         let on_disk = scene.records();
         let in_doubt = scene.ledger();
+        let told = scene.ask_json(&["indoubt"]);
+        assert_eq!(told[0]["tool"], "quarantine_file", "it is known before the next start: {told}");
 
         let again = finish(&mut kill::next_run(&scene), LONG).with_code(0);
         let row = verdict(&scene, &on_disk, &again);

@@ -57,6 +57,17 @@ pub enum Decision {
 
 /// The calls in doubt after all of `records`, oldest first. `records` may be of many processes.
 pub fn doubts(records: &[Record]) -> Vec<Doubt> {
+    doubts_unless(records, None)
+}
+
+/// The same where nobody is running the processes: also the calls that were on their way when whoever ran them
+/// was cut off. The next start holds their runs, unless it can ask what became of them.
+pub fn doubts_left(records: &[Record]) -> Vec<Doubt> {
+    doubts_unless(records, Some("it was on its way when the runtime was cut off: nobody knows whether it happened"))
+}
+
+/// `cut_off` says what is in doubt about the calls of runs that are not held.
+fn doubts_unless(records: &[Record], cut_off: Option<&str>) -> Vec<Doubt> {
     let mut runs: BTreeMap<RunId, Held> = BTreeMap::new();
     for record in records {
         match &record.entry {
@@ -76,7 +87,7 @@ pub fn doubts(records: &[Record]) -> Vec<Doubt> {
             _ => {}
         }
     }
-    let mut doubts: Vec<Doubt> = runs.into_values().flat_map(Held::doubts).collect();
+    let mut doubts: Vec<Doubt> = runs.into_values().flat_map(|held| held.doubts(cut_off)).collect();
     doubts.sort_by_key(|doubt| doubt.seq);
     doubts
 }
@@ -90,8 +101,8 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    fn doubts(self) -> Vec<Doubt> {
-        let Some(why) = self.why else { return Vec::new() };
+    fn doubts(self, cut_off: Option<&str>) -> Vec<Doubt> {
+        let Some(why) = self.why.or(cut_off) else { return Vec::new() };
         self.open.into_values().filter_map(|record| doubt(record, &self.event_id, why)).collect()
     }
 }

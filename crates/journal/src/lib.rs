@@ -17,7 +17,7 @@ mod storage;
 mod tape;
 
 pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS, Recalled};
-pub use doubt::{Decision, Doubt, doubts};
+pub use doubt::{Decision, Doubt, doubts, doubts_left};
 pub use entry::{Entry, Record};
 pub use error::Error;
 pub use fold::{

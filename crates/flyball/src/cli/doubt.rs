@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::{ArgGroup, Args};
-use flyball_journal::{Decision, Doubt, Entry, doubts};
+use flyball_journal::{Decision, Doubt, Entry, doubts, doubts_left};
 use flyball_runtime::{Control, Settlement};
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
@@ -57,8 +57,8 @@ pub struct Resolve {
 }
 
 impl InDoubt {
-    pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let doubts: Vec<Doubt> = in_doubt(data)?.into_iter().map(|(_, doubt)| doubt).collect();
+    pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
+        let doubts: Vec<Doubt> = in_doubt(data).await?.into_iter().map(|(_, doubt)| doubt).collect();
         match self.output {
             Output::Json => output::json(&doubts)?,
             Output::Human if doubts.is_empty() => output::line("no call is in doubt"),
@@ -70,7 +70,7 @@ impl InDoubt {
 
 impl Resolve {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let (journal, doubt) = find(in_doubt(data)?, &self.id)?;
+        let (journal, doubt) = find(in_doubt(data).await?, &self.id)?;
         let decision = self.decision();
         let settlement =
             Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision: decision.clone(), note: self.note.clone() };
@@ -118,7 +118,9 @@ impl Resolve {
 }
 
 /// Each call in doubt, with the journal that has it.
-fn in_doubt(data: &DataDir) -> Result<Vec<(PathBuf, Doubt)>> {
+async fn in_doubt(data: &DataDir) -> Result<Vec<(PathBuf, Doubt)>> {
+    // A call that is on its way is in doubt as soon as nobody is there to hear its answer.
+    let doubts = if ask::connect(data).await.is_ok() { doubts } else { doubts_left };
     let mut found = Vec::new();
     for Journal { dir, history } in Past::open(data)?.journals() {
         found.extend(doubts(&history.unfinished()?).into_iter().map(|doubt| (dir.clone(), doubt)));

@@ -103,7 +103,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Why(why) => runtime.block_on(why.execute(&data(&why.at))),
         Command::Replay(replay) => replay.execute(&data(&replay.at)),
         Command::Journal(journal) => journal.execute(&data(&journal.at)),
-        Command::InDoubt(doubt) => doubt.execute(&data(&doubt.at)),
+        Command::InDoubt(doubt) => runtime.block_on(doubt.execute(&data(&doubt.at))),
         Command::Resolve(resolve) => {
             let data = data(&resolve.at);
             runtime.block_on(resolve.execute(&data))
