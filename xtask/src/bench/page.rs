@@ -45,7 +45,7 @@ const METHOD: &str = r"## How it is measured
   effect nobody declared, so that event, intent, result and end are each waited for. Each process has one event on its
   way, and is given the next when the run of the last has ended. The Python system has 64 on their way in one process.
 - **webhook**: 64 connections that stay open, from a process of its own, each asking as soon as it was answered. The
-  agent runs meanwhile; what does not fit its inbox is refused with 503 on both sides, and only what is accepted counts.
+  agent runs meanwhile; what does not fit its inbox is refused on both sides, and only what is accepted counts.
   Both sides begin with an empty inbox, and take some thousand events before anything has to wait. Where all may wait
   (`max_pending`), what is measured is how fast events are accepted and made durable beside the runs, and not how
   fast runs end.

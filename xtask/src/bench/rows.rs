@@ -155,7 +155,7 @@ fn hooks(samples: &Samples, (what, ours_at, theirs_at): (&str, &str, &str), ours
     let python = || format!("Python, one process, {journal}: {}", rate_of(samples.median(theirs, theirs_at), "events"));
     Row::known(
         format!("webhook: {what}, 64 connections to {processes}"),
-        format!("{}, {share:.0} % of the answers are 503", rate_of(figure(ours_at), "events")),
+        format!("{}, {share:.0} % are refused", rate_of(figure(ours_at), "events")),
     )
     .against_or_skipped(samples.missing(theirs), python, samples.ratio((ours, ours_at), (theirs, theirs_at)))
     .syncs("ours each event and each run's end, the Python system none")
