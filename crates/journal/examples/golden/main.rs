@@ -1,6 +1,5 @@
 //! Writes a journal of today's format, and what it says, into a new folder below `tests/golden`, where they
 //! stay for all later versions: `cargo run -p flyball-journal --example golden -- crates/journal/tests/golden/v2`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a tool for developers, who read the panic")]
 
 #[path = "../../tests/golden/life.rs"]
 mod life;

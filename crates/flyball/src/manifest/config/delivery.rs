@@ -53,7 +53,7 @@ pub(in crate::manifest) const DELIVERY: Section = Section {
         Key::new(
             "max_pending",
             Kind::Int(1, 100_000),
-            "Events that may wait to be handled; more are refused before they are taken, a webhook's with 503.",
+            "Events that may wait to be handled; more are refused before they are taken, a webhook's with 429.",
         )
         .or("1000"),
         Key::refused("dead_letter_size", "dead letters stay in the journal: `flyball dlq list`"),

@@ -176,7 +176,10 @@ pub fn torn_operations(plan: &Plan, tally: &Tally) {
     each_operation(plan, tally, &[("is a write of half its bytes", Broken::TearOperation)]);
 }
 
-fn each_operation(plan: &Plan, tally: &Tally, kinds: &[(&str, fn(u64) -> Broken)]) {
+/// What is done to the n-th operation, and its name.
+type Kind = (&'static str, fn(u64) -> Broken);
+
+fn each_operation(plan: &Plan, tally: &Tally, kinds: &[Kind]) {
     let scenario = Scenario {
         segment: 900,
         events: vec![
