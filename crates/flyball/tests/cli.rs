@@ -51,7 +51,10 @@ fn ps_shows_each_process_on_a_line_and_as_json() {
     assert_eq!(status["process_count"], 3);
     for name in ["analyst", "monitor", "responder"] {
         let process = &status["processes"][name];
-        assert_eq!((&process["name"], &process["state"]), (&json!(name), &json!("awaiting")));
+        assert_eq!(process["name"], name);
+        // The monitor's clock may just have struck.
+        let state = process["state"].as_str().unwrap_or_default();
+        assert!(state == "awaiting" || (name == "monitor" && state == "running"), "{process}");
         assert!(process["invocation_count"].is_u64() && process["consecutive_failures"] == 0, "{process}");
         assert!(process["uptime_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{process}");
     }
@@ -71,10 +74,13 @@ fn nothing_is_coloured_where_nobody_looks() {
 #[test]
 fn logs_can_be_cut_short_and_kept_to_one_process() {
     let (scene, _live) = instance();
-    let all = scene.ask(&["logs"]).with_code(0).stdout;
+    let before = scene.ask(&["logs"]).with_code(0).stdout;
     let last = scene.ask(&["logs", "-n", "2"]).with_code(0).stdout;
+    let all = scene.ask(&["logs"]).with_code(0).stdout;
     assert_eq!(last.lines().count(), 2);
-    assert!(all.ends_with(&last), "{all}");
+    // The instance goes on meanwhile.
+    let end = all.find(&last).map(|start| start + last.len());
+    assert!(end.is_some_and(|end| end >= before.len()), "{last} is not the end of {all}");
     let one = scene.ask(&["logs", "responder"]).with_code(0).stdout;
     assert!(!one.is_empty() && one.lines().all(|line| line.contains(" responder ")), "{one}");
 }
