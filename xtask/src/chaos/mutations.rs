@@ -25,7 +25,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "the log goes on after a sync that failed",
         file: "crates/journal/src/log/writer.rs",
-        from: "            self.failed = Some(error.clone());\n",
+        from: "            self.failed.send_replace(Some(error.clone()));\n",
         to: "",
         faults: &["F08"],
     },
