@@ -202,6 +202,8 @@ fn the_journal_is_printed_and_exported_as_it_was_written() {
     let all = scene.ask(&["journal", "cat"]).with_code(0).stdout;
     assert_eq!(all.lines().count(), 13);
     assert!(all.lines().all(|line| line.contains("\"crc\":")), "{all}");
+    let refused = scene.ask(&["journal", "cat", "--kind", "tool_cal"]).with_code(1).stderr;
+    assert!(refused.contains("did you mean 'tool_call'?") && refused.contains("state_transition"), "{refused}");
     let calls =
         scene.ask(&["journal", "cat", "--process", "monitor", "--kind", "model_reply", "--from", "5"]).with_code(0).stdout;
     assert_eq!(calls.lines().count(), 1, "{calls}");

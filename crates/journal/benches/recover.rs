@@ -41,7 +41,7 @@ fn write(dir: &Path) {
     let (log, _) = Log::open(dir).expect("the log opens");
     let journal = log.process("p");
     for first in (0..RECORDS).step_by(GROUP as usize) {
-        let group: Vec<Entry> = (first..first + GROUP).map(|index| mix::entry(index, DateTime::UNIX_EPOCH)).collect();
+        let group: Vec<Entry> = (first..first + GROUP).map(|index| mix::entry(index, DateTime::UNIX_EPOCH, 1)).collect();
         runtime.block_on(journal.append(group)).expect("appended");
     }
 }

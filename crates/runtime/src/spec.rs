@@ -52,6 +52,8 @@ pub struct Delivery {
     pub max_age: Option<Duration>,
     /// An event waits until every earlier one of its trigger has ended, even if that is held or tried again.
     pub strict_order: bool,
+    /// Events that may wait to be handled. More are refused before they are taken.
+    pub max_pending: usize,
 }
 
 impl Default for Delivery {
@@ -62,6 +64,7 @@ impl Default for Delivery {
             retry_backoff_max: Duration::from_secs(60),
             max_age: None,
             strict_order: false,
+            max_pending: 1_000,
         }
     }
 }

@@ -36,19 +36,22 @@ pub fn render(machine: &Machine, rows: &[Row], rounds: u32) -> String {
 
 const METHOD: &str = r"## How it is measured
 
-- **append**: one task appends a group, waits until it is durable, and appends the next. The bare loop, in the same
-  process and a moment later, writes the very same numbers of bytes to an allocated file and syncs after each. They
-  take turns twenty times.
+- **append**: one task, or four at once, appends a group, waits until it is durable, and appends the next. The bare
+  loop, in the same process and a moment later, writes a group's number of bytes to an allocated file and syncs after
+  each. They take turns twenty times. One who waits pays for the making of each group while the disk is idle.
 - **256 at once**: as many tasks, each with a journal of its own and one record on its way. The bare loop writes and
   syncs the batches that the writer made of them.
 - **event to finished run**: processes with an agent in its layers, a model that answers at once, and a local tool whose
   effect nobody declared, so that event, intent, result and end are each waited for. Each process has one event on its
   way, and is given the next when the run of the last has ended. The Python system has 64 on their way in one process.
 - **webhook**: 64 connections that stay open, from a process of its own, each asking as soon as it was answered. The
-  agent runs meanwhile; what does not fit its inbox is refused with 503 on both sides, and only what is accepted counts.
-  Both sides begin with an empty inbox, and take some thousand events before anything has to wait.
+  agent runs meanwhile; what does not fit its inbox is refused on both sides, and only what is accepted counts.
+  Both sides begin with an empty inbox, and take some thousand events before anything has to wait. Where all may wait
+  (`max_pending`), what is measured is how fast events are accepted and made durable beside the runs, and not how
+  fast runs end.
 - **recovery**: a log of runs of six records each is written, and a new process opens it and folds it to a state. With
-  checkpoints, they are written as often as a running process writes them.
+  checkpoints, they are written as often as a running process writes them. The keys of the events of three days are
+  remembered, up to a limit, so logs of different lengths are compared at a rate that fills those three days alike.
 - **journal of one run**: bytes that were written, counted at the storage.
 
 `cargo bench -p flyball-journal` and `-p flyball-runtime` measure what the log and the runtime cost the processor alone.

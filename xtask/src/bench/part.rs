@@ -95,6 +95,7 @@ pub const GROUPS: &[Group] = &[
         name: "webhook",
         rows: rows::webhook,
         parts: &[
+            ours("webhook.room", |scale| webhook_words("webhook --max-pending 1000000", scale)),
             ours("webhook", |scale| webhook_words("webhook", scale)),
             ours("webhook.64", |scale| webhook_words("webhook --processes 64", scale)),
             ours("webhook.plain", |_| words("plain")),
@@ -108,9 +109,12 @@ pub const GROUPS: &[Group] = &[
         parts: &[
             ours("recover", |scale| words(&format!("recover -n {}", scale.records))),
             peer("recover.peer", "c_journal.py", |scale| words(&format!("recover -n {}", scale.records))),
-            ours("recover.small", |scale| recover_checkpointed(scale.records / 100)),
-            ours("recover.middle", |scale| recover_checkpointed(scale.records / 10)),
-            ours("recover.large", |scale| recover_checkpointed(scale.records)),
+            ours("recover.small", |scale| recover_checkpointed(scale.records / 100, 180)),
+            ours("recover.middle", |scale| recover_checkpointed(scale.records / 10, 180)),
+            ours("recover.large", |scale| recover_checkpointed(scale.records, 180)),
+            ours("recover.busy.small", |scale| recover_checkpointed(scale.records / 100, 1)),
+            ours("recover.busy.middle", |scale| recover_checkpointed(scale.records / 10, 1)),
+            ours("recover.busy.large", |scale| recover_checkpointed(scale.records, 1)),
         ],
     },
     // What is written is counted, and does not depend on the machine.
@@ -139,8 +143,8 @@ fn webhook_peer_words(journal: &str, scale: Scale) -> Vec<String> {
     words(&format!("--mode process -c 64 --journal {journal} -d {:.0}", webhook_seconds(scale)))
 }
 
-fn recover_checkpointed(records: u64) -> Vec<String> {
-    words(&format!("recover --checkpoints -n {records}"))
+fn recover_checkpointed(records: u64, seconds_between_events: u64) -> Vec<String> {
+    words(&format!("recover --checkpoints -n {records} --every {seconds_between_events}"))
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ async fn one(mut connection: Connection, request: Vec<u8>, end: Instant) -> Resu
                 tally.accepted += 1;
                 tally.times.push(start.elapsed());
             }
-            503 => tally.refused += 1,
+            429 | 503 => tally.refused += 1,
             _ => tally.other += 1,
         }
     }

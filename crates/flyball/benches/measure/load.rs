@@ -30,6 +30,8 @@ pub struct Agents {
     pub calls: u32,
     /// Whether runs are given the conversation so far.
     pub history: bool,
+    /// Events of one that may wait to be handled.
+    pub max_pending: usize,
     /// The port of their webhooks, if they have any; each has a path of its own.
     pub webhooks: Option<u16>,
 }
@@ -69,7 +71,8 @@ impl Bench {
                 bus: Arc::clone(self.runtime.event_bus()),
                 broker: Arc::clone(self.runtime.broker()),
             };
-            let spec = ProcessSpec::new(&format!("pipeline-monitor-{index}"));
+            let mut spec = ProcessSpec::new(&format!("pipeline-monitor-{index}"));
+            spec.delivery.max_pending = agents.max_pending;
             let process = self.runtime.add_process(spec, Arc::new(blueprint)).map_err(|error| anyhow!("{error}"))?;
             processes.push(process);
         }

@@ -19,6 +19,9 @@ pub struct Options {
     /// Write checkpoints where the runtime would
     #[arg(long)]
     checkpoints: bool,
+    /// Seconds between two runs, by the times in the records: keys of events are remembered for three days
+    #[arg(long, default_value_t = 1)]
+    every: u64,
 }
 
 #[derive(clap::Args)]
@@ -37,13 +40,13 @@ const GROUP: u64 = 600;
 const CHECKPOINT_EVERY: u64 = 2_000;
 
 pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
-    let Options { n, checkpoints } = *options;
+    let Options { n, checkpoints, every } = *options;
     let with = if checkpoints { "with" } else { "without" };
     eprintln!("recover: {n} records {with} checkpoints");
     let folder = setting.folder()?;
     let dir = folder.path().join("journal");
     let start = Instant::now();
-    let written = write(&dir, n, checkpoints)?;
+    let written = write(&dir, n, checkpoints, every)?;
     let write_s = start.elapsed().as_secs_f64();
     // In a process of its own: the most memory it ever had is then that of opening a log.
     let log = format!("--log={}", dir.display());
@@ -57,6 +60,7 @@ pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
     }
     measured["bench"] = json!("recover");
     measured["n"] = json!(n);
+    measured["every_s"] = json!(every);
     measured["checkpoints"] = json!(written.checkpoints);
     measured["checkpoint_bytes"] = json!(written.checkpoint_bytes);
     measured["file_mb"] = json!(size(&dir)? as f64 / 1e6);
@@ -96,17 +100,17 @@ struct Written {
     checkpoint_bytes: usize,
 }
 
-fn write(dir: &Path, n: u64, checkpoints: bool) -> Result<Written> {
+fn write(dir: &Path, n: u64, checkpoints: bool, every: u64) -> Result<Written> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let (log, _) = Log::open(dir)?;
     let journal = log.process(PROCESS);
     // As if the last run had ended now; the dedup keys of three days are remembered.
-    let start = Utc::now() - TimeDelta::seconds(i64::try_from(n / mix::ENTRIES_OF_A_RUN as u64)?);
+    let start = Utc::now() - TimeDelta::seconds(i64::try_from(every * n / mix::ENTRIES_OF_A_RUN as u64)?);
     let mut written = Written::default();
     let mut fold = ProcessFold::default();
     let mut at = 0;
     while at < n {
-        let group: Vec<Entry> = (at..n.min(at + GROUP)).map(|index| mix::entry(index, start)).collect();
+        let group: Vec<Entry> = (at..n.min(at + GROUP)).map(|index| mix::entry(index, start, every)).collect();
         at += group.len() as u64;
         if checkpoints {
             group.iter().for_each(|entry| fold.apply(fold.entries + 1, start, entry));
@@ -121,7 +125,7 @@ fn write(dir: &Path, n: u64, checkpoints: bool) -> Result<Written> {
 }
 
 fn is_due(fold: &ProcessFold) -> bool {
-    fold.entries - fold.checkpoint_at() >= CHECKPOINT_EVERY.max(fold.dedup_keys() as u64)
+    fold.entries - fold.checkpoint_at() >= CHECKPOINT_EVERY.max(fold.dedup_keys() as u64 / 2)
 }
 
 fn checkpoint(

@@ -61,7 +61,7 @@ pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
 }
 
 async fn measured(bench: &Bench, options: &Options, disk: &mut Disk, setting: &Setting) -> Result<Value> {
-    let agents = Agents { calls: options.calls, history: !options.without_history, webhooks: None };
+    let agents = Agents { calls: options.calls, history: !options.without_history, max_pending: 1_000, webhooks: None };
     let processes = bench.start(options.processes, agents).await?;
     load(&processes, options.window, WARM_UP.min(setting.time)).await?;
     let (figures, records) = (bench.count.figures(), bench.records().await?);

@@ -33,7 +33,7 @@ pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
 }
 
 async fn one(bench: &Bench, turns: u32) -> Result<Value> {
-    let agents = Agents { calls: turns.saturating_sub(1), history: false, webhooks: None };
+    let agents = Agents { calls: turns.saturating_sub(1), history: false, max_pending: 1_000, webhooks: None };
     let processes = bench.start(1, agents).await?;
     let process = processes.first().context("one was asked for")?;
     let (before, records) = (bench.count.figures(), bench.records().await?);

@@ -31,6 +31,9 @@ pub struct Options {
     /// Processes that they are spread over, each with a path of its own on one port
     #[arg(long, default_value_t = 1)]
     processes: usize,
+    /// Events of a process that may wait to be handled; more are refused
+    #[arg(long, default_value_t = 1_000)]
+    max_pending: usize,
     /// Tool calls of each run that a webhook causes
     #[arg(long, default_value_t = 0)]
     calls: u32,
@@ -58,7 +61,7 @@ pub fn measure(options: &Options, setting: &Setting) -> Result<Value> {
 async fn taken(options: &Options, journal: &Path, setting: &Setting) -> Result<Value> {
     let port = free_port()?;
     let bench = Bench::new(journal)?;
-    let agents = Agents { calls: options.calls, history: true, webhooks: Some(port) };
+    let agents = Agents { calls: options.calls, history: true, max_pending: options.max_pending, webhooks: Some(port) };
     let processes = bench.start(options.processes, agents).await?;
     let (figures, records, cpu) = (bench.count.figures(), bench.records().await?, system::cpu_time());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -22,6 +22,7 @@ pub(super) fn delivery(config: &manifest::DeliveryConfig) -> Delivery {
         retry_backoff_max: Duration::from_secs_f64(config.retry_backoff_max),
         max_age: super::unless_zero(config.max_age),
         strict_order: config.strict_order,
+        max_pending: config.max_pending,
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use flyball_journal::{Audit, History, Record, audit, export, raw_records};
+use flyball_journal::{Audit, Entry, History, Record, audit, export, raw_records};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::json;
@@ -16,6 +16,7 @@ use super::output::{self, colour};
 use super::past::{Past, journals};
 use super::{At, Output};
 use crate::instance::DataDir;
+use crate::manifest::did_you_mean;
 
 /// Check, print and export the journal.
 #[derive(Debug, Args)]
@@ -140,6 +141,10 @@ impl Cat {
             Some(name) => Some(Past::of(journals, History::open)?.known_process(name)?),
             None => None,
         };
+        if let Some(kind) = self.kind.as_deref().filter(|kind| !Entry::KINDS.contains(kind)) {
+            let question = did_you_mean(kind, Entry::KINDS.into_iter()).map(|question| format!(", {question}")).unwrap_or_default();
+            bail!("there is no kind of record '{kind}'{question}; there are: {}", Entry::KINDS.join(", "));
+        }
         let wanted = |record: &Record| {
             record.seq >= self.from
                 && process.as_ref().is_none_or(|process| record.process == *process)

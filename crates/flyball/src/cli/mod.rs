@@ -127,7 +127,8 @@ pub fn main(arguments: Arguments) -> ExitCode {
 
 /// Our own log goes to stderr, warnings and up, unless FLYBALL_LOG says otherwise.
 fn init_log() {
-    let filter = EnvFilter::try_from_env("FLYBALL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // What goes wrong with a tool server we tell ourselves; its library shows the innards of each failure.
+    let filter = EnvFilter::try_from_env("FLYBALL_LOG").unwrap_or_else(|_| EnvFilter::new("warn,rmcp=off"));
     // The library logs the bodies of failed requests, which hold prompts.
     let filter = filter.add_directive("async_openai=off".parse().expect("a directive"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());

@@ -79,10 +79,11 @@ impl Past {
     /// What `given` may have meant.
     pub fn instead(&mut self, given: &str) -> Result<String> {
         let names = self.names()?;
+        let known = names.join(", ");
         Ok(match did_you_mean(given, names.iter().map(String::as_str)) {
-            Some(question) => format!(", {question}"),
+            Some(question) => format!(", {question} It has: {known}"),
             None if names.is_empty() => ": no process has been started yet".to_owned(),
-            None => format!("; it has: {}", names.join(", ")),
+            None => format!("; it has: {known}"),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use flyball_journal::history::{Contradiction, Moment, RunSummary, RunTree, check};
 use flyball_journal::{Decision, Entry, Record};
@@ -35,7 +35,7 @@ pub struct Replay {
 impl Replay {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let mut past = Past::open(data)?;
-        let run = past.find_run(&self.run)??;
+        let run = past.find_run(&self.run)?.map_err(|why| anyhow!("{why} (`flyball runs` lists the runs)"))?;
         let tree = tree(&past.tree_of(&run)?, &run)?;
         let records =
             if self.verify { past.journal_of(&tree.run.process)?.of_process(&tree.run.process)? } else { Arc::default() };

@@ -23,12 +23,12 @@ pub fn record_of_300_bytes() -> Entry {
     }
 }
 
-/// The entry number `index` of a process whose runs follow each other by one second from `start` on.
-pub fn entry(index: u64, start: DateTime<Utc>) -> Entry {
+/// The entry number `index` of a process whose runs follow each other by `every` seconds from `start` on.
+pub fn entry(index: u64, start: DateTime<Utc>, every: u64) -> Entry {
     let run_number = index / ENTRIES_OF_A_RUN as u64;
     let run = RunId(format!("01999999-6f5b-7c39-8f8e-{run_number:012}"));
     let event_id = format!("0b9f6c1e-6f5b-4c39-8f8e-{run_number:012}");
-    let at = start + TimeDelta::seconds(run_number as i64);
+    let at = start + TimeDelta::seconds((run_number * every) as i64);
     let pipeline = format!("p-{}", run_number % PIPELINES);
     match index % ENTRIES_OF_A_RUN as u64 {
         0 => Entry::accepted(event(event_id, at)),

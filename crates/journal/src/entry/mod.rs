@@ -222,6 +222,30 @@ impl Entry {
         Self::TriggerEvent { event, cursor: Map::new() }
     }
 
+    /// The names of all kinds.
+    pub const KINDS: [&str; 20] = [
+        "state_transition",
+        "trigger_event",
+        "trigger_moved",
+        "invocation_start",
+        "model_reply",
+        "tool_call",
+        "tool_result",
+        "invocation_held",
+        "settled",
+        "invocation_result",
+        "error",
+        "expired",
+        "redelivered",
+        "dismissed",
+        "tail_lost",
+        "context_update",
+        "note",
+        "checkpoint",
+        "carried",
+        "recovered",
+    ];
+
     /// The kind's name, as it stands in the journal.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -52,12 +52,19 @@ impl Hash {
 
 /// Small letters only: there is one way to write a hash.
 fn value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+    VALUES[usize::from(digit)]
 }
+
+/// A log is full of hashes, so what each byte means as a digit is looked up.
+static VALUES: [Option<u8>; 256] = {
+    let mut values = [None; 256];
+    let (mut value, digits) = (0, b"0123456789abcdef");
+    while value < digits.len() {
+        values[digits[value] as usize] = Some(value as u8);
+        value += 1;
+    }
+    values
+};
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -205,7 +205,7 @@ impl Life {
             if let Entry::InvocationHeld { run, .. } = &entry {
                 self.waiting.insert(run.clone());
             }
-            self.reception.apply(seq, at, &entry);
+            self.reception.apply(seq, at, entry);
         }
         if let (Some((exchange, changes)), Some(parts)) = (end.finish, &self.parts) {
             let context = Arc::clone(&parts.context);

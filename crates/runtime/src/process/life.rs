@@ -161,7 +161,9 @@ impl Life {
         // An event on its way may have its record before the checkpoint's, and is not in the fold yet.
         let quiet = self.runs.is_empty() && fold.open_runs.is_empty() && self.reception.is_quiet();
         let since = fold.entries.saturating_sub(self.checkpoint_at);
-        if !quiet || since < CHECKPOINT_EVERY.max(fold.dedup_keys() as u64) {
+        // A large one comes seldom: the journal shall not be made of them.
+        let worth = CHECKPOINT_EVERY.max(fold.dedup_keys() as u64 / 2).max(fold.open_events.len() as u64);
+        if !quiet || since < worth {
             return Ok(());
         }
         let layers = self.parts.iter().flat_map(|parts| parts.layers.iter());

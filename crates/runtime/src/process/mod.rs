@@ -119,7 +119,7 @@ impl AgentProcess {
             shown: showing,
             lent,
         };
-        let reception = Reception::new(journal, fold);
+        let reception = Reception::new(journal, fold, spec.delivery.max_pending);
         tokio::spawn(supervisor.run(reception, taken));
         Self { spec, commands, clock, context, shown }
     }

@@ -17,9 +17,6 @@ use tokio::sync::mpsc;
 use super::weight::weight;
 use crate::{ControlError, Settlement};
 
-/// Events that may wait to be handled. More are refused before they are taken.
-const MAX_PENDING: usize = 1_000;
-
 /// So many bytes of payload may wait: what waits lies in memory, and in each checkpoint.
 const MAX_PENDING_BYTES: usize = 64 << 20;
 
@@ -31,6 +28,8 @@ pub(super) struct Reception {
     pub journal: Arc<dyn Journal>,
     /// What the process is, by all of its records.
     pub fold: ProcessFold,
+    /// Events that may wait to be handled. More are refused before they are taken.
+    max_pending: usize,
     /// Where triggers bring what they have.
     pub sink: Sink,
     news: mpsc::Receiver<News>,
@@ -58,7 +57,7 @@ pub(super) enum Heard {
 }
 
 impl Reception {
-    pub fn new(journal: Arc<dyn Journal>, fold: ProcessFold) -> Self {
+    pub fn new(journal: Arc<dyn Journal>, fold: ProcessFold, max_pending: usize) -> Self {
         fold.prepare_recall(&*journal);
         let (sink, news) = Sink::channel(MAX_NEWS);
         let weights: HashMap<String, usize> =
@@ -67,6 +66,7 @@ impl Reception {
         Self {
             journal,
             fold,
+            max_pending,
             sink,
             news,
             on_the_way: FuturesOrdered::new(),
@@ -126,7 +126,7 @@ impl Reception {
     /// Records an entry without waiting, and lets it move the state.
     pub fn push(&mut self, entry: Entry) -> Result<(), String> {
         let at = self.journal.push(entry.clone()).map_err(|error| error.to_string())?;
-        self.apply(0, at, &entry);
+        self.apply(0, at, entry);
         Ok(())
     }
 
@@ -135,24 +135,28 @@ impl Reception {
         let recorded = self.journal.append(vec![entry.clone()]).await;
         let Appended { seq, at } =
             recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
-        self.apply(seq, at, &entry);
+        self.apply(seq, at, entry);
         Ok(())
     }
 
     /// Lets an entry that is recorded move the state, by the number and the time that its record bears: whoever
     /// reads the journal must come to the same.
-    pub fn apply(&mut self, seq: u64, at: DateTime<Utc>, entry: &Entry) {
-        self.fold.apply(seq, at, entry);
-        match entry {
-            Entry::TriggerEvent { event, .. } => self.weigh(&event.event_id),
-            Entry::Redelivered { event_id, .. } => self.weigh(event_id),
+    pub fn apply(&mut self, seq: u64, at: DateTime<Utc>, entry: Entry) {
+        let opened = match &entry {
+            Entry::TriggerEvent { event, .. } => Some(event.event_id.clone()),
+            Entry::Redelivered { event_id, .. } => Some(event_id.clone()),
             Entry::InvocationResult { event_id, .. }
             | Entry::Error { event_id, last: true, .. }
             | Entry::Expired { event_id, .. }
             | Entry::Settled { event_id, decision: Decision::Abort, .. } => {
                 self.pending_bytes -= self.weights.remove(event_id).unwrap_or(0);
+                None
             }
-            _ => {}
+            _ => None,
+        };
+        self.fold.take(seq, at, entry);
+        if let Some(event_id) = opened {
+            self.weigh(&event_id);
         }
     }
 
@@ -179,7 +183,7 @@ impl Reception {
             return self.let_pass(offer);
         }
         let waiting = self.fold.open_events.len() + self.on_the_way.len();
-        if waiting >= MAX_PENDING || self.pending_bytes + weight(event) > MAX_PENDING_BYTES {
+        if waiting >= self.max_pending || self.pending_bytes + weight(event) > MAX_PENDING_BYTES {
             return answer(offer, Err(Refusal::Full { waiting }));
         }
         let known = !self.keys_on_the_way.insert((event.trigger_id.clone(), event.key().to_owned()));
@@ -226,7 +230,7 @@ impl Reception {
                 *self.fired.entry(event.trigger_id.clone()).or_default() += 1;
                 let receipt = Receipt { event_id: event.event_id.clone(), duplicate: false };
                 let entry = Entry::TriggerEvent { event: event.clone(), cursor: Cursor::clone(&offer.cursor) };
-                self.apply(seq, at, &entry);
+                self.apply(seq, at, entry);
                 Ok(receipt)
             }
             Some(Err(Error::Full { .. })) => Err(Refusal::NoRoom),

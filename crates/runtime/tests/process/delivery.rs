@@ -197,6 +197,22 @@ async fn more_bytes_than_may_wait_are_refused_and_taken_when_there_is_room() {
 }
 
 #[tokio::test]
+async fn so_many_events_may_wait_as_the_operator_says() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(spec(Delivery { max_pending: 3, ..retries(0) }), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    runtime.pause("p", "lunch").await.expect("it pauses");
+    for number in 0..3 {
+        runtime.inject("p", bench.event(&number.to_string())).await.expect("there is room");
+    }
+    let refused = runtime.inject("p", bench.event("3")).await.expect_err("no more may wait");
+    assert!(matches!(refused, ControlError::Refused(Refusal::Full { waiting: 3 })), "{refused}");
+    runtime.resume("p").await.expect("it goes on");
+    bench.until(&runtime, |status| status.open_events == 0).await;
+    runtime.inject("p", bench.event("3")).await.expect("there is room again");
+}
+
+#[tokio::test]
 async fn the_wait_before_a_retry_doubles_up_to_a_limit_and_ends() {
     let delivery = Delivery { max_retries: 4, retry_backoff_max: Duration::from_secs(30), ..retries(4) };
     let now = Bench::new().clock.now();

@@ -14,11 +14,19 @@ pub struct DeliveryConfig {
     pub retry_backoff_max: f64,
     pub max_age: f64,
     pub strict_order: bool,
+    pub max_pending: usize,
 }
 
 impl Default for DeliveryConfig {
     fn default() -> Self {
-        Self { max_retries: 0, retry_backoff: 2.0, retry_backoff_max: 60.0, max_age: 0.0, strict_order: false }
+        Self {
+            max_retries: 0,
+            retry_backoff: 2.0,
+            retry_backoff_max: 60.0,
+            max_age: 0.0,
+            strict_order: false,
+            max_pending: 1_000,
+        }
     }
 }
 
@@ -42,6 +50,12 @@ pub(in crate::manifest) const DELIVERY: Section = Section {
             "An event waits until every earlier one of its trigger has ended, even one that is held or tried again.",
         )
         .or("false"),
+        Key::new(
+            "max_pending",
+            Kind::Int(1, 100_000),
+            "Events that may wait to be handled; more are refused before they are taken, a webhook's with 503.",
+        )
+        .or("1000"),
         Key::refused("dead_letter_size", "dead letters stay in the journal: `flyball dlq list`"),
         Key::refused("scan_payloads", "every payload is shown to the model as data from outside"),
         Key::refused("max_payload_chars", "a payload is shown to the model up to its first 20000 characters"),
