@@ -65,13 +65,6 @@ pub const MUTATIONS: &[Mutation] = &[
         faults: &["F15"],
     },
     Mutation {
-        what: "a compaction drops what a process still needs",
-        file: "crates/journal/src/log/retention.rs",
-        from: "*segment.name >= **needed",
-        to: "*segment.name >= **needed && needed.is_empty()",
-        faults: &["F16", "F48"],
-    },
-    Mutation {
         what: "the keys of events are forgotten",
         file: "crates/journal/src/fold/events.rs",
         from: "        self.dedup.remember(&event.trigger_id, event.key(), &event.event_id, event.timestamp, seq);\n",

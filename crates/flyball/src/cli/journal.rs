@@ -142,7 +142,8 @@ impl Cat {
             None => None,
         };
         if let Some(kind) = self.kind.as_deref().filter(|kind| !Entry::KINDS.contains(kind)) {
-            let question = did_you_mean(kind, Entry::KINDS.into_iter()).map(|question| format!(", {question}")).unwrap_or_default();
+            let question =
+                did_you_mean(kind, Entry::KINDS.into_iter()).map(|question| format!(", {question}")).unwrap_or_default();
             bail!("there is no kind of record '{kind}'{question}; there are: {}", Entry::KINDS.join(", "));
         }
         let wanted = |record: &Record| {

@@ -215,8 +215,8 @@ impl<'a, T: Kept> Reader<'a, T> {
             Some((before, linked)) => linked && before == previous,
             None => line::expected_hash(waiting.text(), previous) == Some(hash),
         };
-        if !vouched && !(linked && n == before + 1) {
-            self.damage(&process.to_owned(), format!("record {seq} does not continue the chain"));
+        if !(vouched || linked && n == before + 1) {
+            self.damage(process, format!("record {seq} does not continue the chain"));
             return Ok(());
         }
         let restates = matches!(&line, Line::Record { record, .. } if record.entry.restates());
