@@ -25,7 +25,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "the log goes on after a sync that failed",
         file: "crates/journal/src/log/writer.rs",
-        from: "            self.failed = Some(error.clone());\n",
+        from: "            self.failed.send_replace(Some(error.clone()));\n",
         to: "",
         faults: &["F08"],
     },
@@ -63,13 +63,6 @@ pub const MUTATIONS: &[Mutation] = &[
         from: "match file.try_lock() {",
         to: "match file.try_lock().or(Ok::<(), TryLockError>(())) {",
         faults: &["F15"],
-    },
-    Mutation {
-        what: "a compaction drops what a process still needs",
-        file: "crates/journal/src/log/retention.rs",
-        from: "*segment.name >= **needed",
-        to: "*segment.name >= **needed && needed.is_empty()",
-        faults: &["F16", "F48"],
     },
     Mutation {
         what: "the keys of events are forgotten",

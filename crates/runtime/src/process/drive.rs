@@ -92,7 +92,7 @@ impl Life {
     /// Begins what can begin: runs that were cut off first, then events in the order they came.
     fn begin_runs(&mut self) -> Result<(), String> {
         self.wake_if_idle();
-        while *self.gate.borrow() && self.runs.len() < self.spec.concurrency && !self.reception.journal.is_full() {
+        while *self.gate.borrow() && self.under_way() < self.spec.concurrency && !self.reception.journal.is_full() {
             match self.choose() {
                 Choice::Expire { event_id, why } => self.reception.push(Entry::Expired { event_id, why })?,
                 _ if self.pause.is_some() => break,
@@ -141,13 +141,14 @@ impl Life {
             tape,
             parts,
             journal: Arc::clone(&self.reception.journal),
+            recording: self.ends.recording(),
             clock: Arc::clone(&self.clock),
             cancel: self.cancel.clone(),
             deadline: self.spec.max_invocation_time,
             delivery: self.spec.delivery,
             failures,
         };
-        self.runs.spawn(task.run());
+        self.runs.spawn(task.run().map(Some));
         Ok(())
     }
 
@@ -174,12 +175,26 @@ impl Life {
         }
     }
 
-    fn run_ended(&mut self, ended: Result<RunEnd, JoinError>) -> Next {
-        self.last_work = self.now();
-        let end = match ended {
-            Ok(end) => end,
+    fn run_ended(&mut self, ended: Result<Option<RunEnd>, JoinError>) -> Next {
+        let ends = match ended {
+            Ok(None) => return Next::GoOn,
+            Ok(Some(end)) if end.recorded.is_none() => vec![end],
+            Ok(Some(end)) => self.ends.add(end),
             Err(error) => return Next::Fail { why: format!("a run's task ended badly: {error}") },
         };
+        self.see_to_all(ends)
+    }
+
+    /// All of them are recorded. What the first says that ends the life is done.
+    fn see_to_all(&mut self, ends: Vec<RunEnd>) -> Next {
+        ends.into_iter().fold(Next::GoOn, |first, end| match (first, self.see_to(end)) {
+            (Next::GoOn, next) => next,
+            (first, _) => first,
+        })
+    }
+
+    fn see_to(&mut self, end: RunEnd) -> Next {
+        self.last_work = self.now();
         self.busy.remove(&end.event_id);
         if let Some(why) = end.lost {
             return Next::Fail { why: format!("a run's end could not be recorded: {why}") };
@@ -191,6 +206,15 @@ impl Life {
                 self.waiting.insert(run.clone());
             }
             self.reception.apply(seq, at, entry);
+        }
+        if let (Some((exchange, changes)), Some(parts)) = (end.finish, &self.parts) {
+            let context = Arc::clone(&parts.context);
+            let mut finishing = Box::pin(async move { context.finish(exchange, &changes).await });
+            // Its first step is done here, in the order of the ends. A memory is not waited for, but the run's
+            // place is kept until it is stored.
+            if (&mut finishing).now_or_never().is_none() {
+                self.runs.spawn(finishing.map(|()| None));
+            }
         }
         let failures = self.reception.fold.consecutive_failures;
         match end.outcome {
@@ -276,7 +300,7 @@ impl Life {
         let ahead = layers.map(|due| due.at).filter(|at| *at > self.due_done);
         let is_serial = |_: &str| false;
         let waiting = self.known(&is_serial).due(&self.reception.fold);
-        let waiting = waiting.filter(|at| *at > self.due_done && self.runs.len() < self.spec.concurrency);
+        let waiting = waiting.filter(|at| *at > self.due_done && self.under_way() < self.spec.concurrency);
         let full = self.reception.journal.is_full().then(|| self.now() + FULL_WAIT);
         ahead.chain(self.pause.as_ref().and_then(|pause| pause.until)).chain(waiting).chain(full).min()
     }
@@ -350,6 +374,8 @@ impl Life {
         }
         // What is still on is cut off here as by a crash, and goes on at the next start.
         self.runs.shutdown().await;
+        let ends = self.ends.take();
+        drop(self.see_to_all(ends));
         if !listen {
             self.reception.refuse_waiting();
         }

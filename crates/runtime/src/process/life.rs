@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Surroundings;
+use super::ends::Ends;
 use super::listeners::Listeners;
 use super::reception::Reception;
 use super::run::RunEnd;
@@ -51,7 +52,9 @@ pub(super) struct Life {
     pub listeners: Listeners,
     /// Those of the life before, until the ones of this life listen.
     before: Option<Listeners>,
-    pub runs: JoinSet<RunEnd>,
+    /// `None` for what a run left to be done after its end.
+    pub runs: JoinSet<Option<RunEnd>>,
+    pub ends: Ends,
     /// The runs in `runs`, by the events they handle.
     pub busy: BTreeSet<String>,
     /// Runs that were held since the start; they wait for an answer and are not tried before it.
@@ -117,6 +120,7 @@ impl Life {
             listeners: Listeners::default(),
             before: resting.listeners,
             runs: JoinSet::new(),
+            ends: Ends::default(),
             busy: BTreeSet::new(),
             waiting: BTreeSet::new(),
             begun: BTreeSet::new(),
@@ -142,6 +146,11 @@ impl Life {
     /// Sees to what arrives before this life takes anything in itself.
     pub fn hear_before(&mut self, heard: super::reception::Heard) {
         if self.before.is_some() { self.reception.take(heard) } else { self.reception.refuse(heard) }
+    }
+
+    /// How many runs are on, or have an end that was not seen to.
+    pub fn under_way(&self) -> usize {
+        self.runs.len() + self.ends.len()
     }
 
     /// Between two runs, and when enough has happened since the last one: writes down what all of it
@@ -289,7 +298,7 @@ impl Life {
             events: fold.events,
             open_events: fold.open_events.len(),
             disk_full: self.reception.journal.is_full(),
-            active_runs: self.runs.len(),
+            active_runs: self.under_way(),
             held_runs: held.collect(),
             triggers: Vec::new(),
             layers: Map::new(),

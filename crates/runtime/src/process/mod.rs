@@ -1,6 +1,7 @@
 //! One process: its handle, and the task behind it that starts, drives, and restarts it.
 
 mod drive;
+mod ends;
 mod life;
 mod listeners;
 mod next_run;

@@ -9,6 +9,7 @@ use flyball_core_agent::{Change, Clock, Error, Invocation, Outcome, Run, RunId, 
 use flyball_journal::{Appended, Entry, Journal, Tape, append_patiently};
 use tokio_util::sync::CancellationToken;
 
+use super::ends::Recording;
 use super::life::Parts;
 use crate::Delivery;
 
@@ -20,6 +21,7 @@ pub(super) struct Task {
     pub tape: Tape,
     pub parts: Parts,
     pub journal: Arc<dyn Journal>,
+    pub recording: Recording,
     pub clock: Arc<dyn Clock>,
     pub cancel: CancellationToken,
     pub deadline: Option<Duration>,
@@ -34,8 +36,16 @@ pub(super) struct RunEnd {
     /// Nothing was recorded where the run was cancelled: it goes on at the next start.
     pub recorded: Option<(Appended, Entry)>,
     pub outcome: Option<Outcome>,
+    /// What its context is told, in the order of the journal.
+    pub finish: Option<(Exchange, Vec<Change>)>,
     /// The end could not be recorded.
     pub lost: Option<String>,
+}
+
+impl RunEnd {
+    fn unrecorded(event_id: String, lost: Option<String>) -> Self {
+        Self { event_id, recorded: None, outcome: None, finish: None, lost }
+    }
 }
 
 impl Task {
@@ -80,22 +90,23 @@ impl Task {
                 let last = retry_at.is_none();
                 Entry::Error { run: self.run.clone(), event_id: event_id.clone(), error, last, retry_at }
             }
-            Err(Error::Cancelled) => return RunEnd { event_id, recorded: None, outcome: None, lost: None },
+            Err(Error::Cancelled) => return RunEnd::unrecorded(event_id, None),
         };
+        self.recording.begin();
         let appended = match append_patiently(&*self.journal, vec![entry.clone()], &self.cancel).await {
             Ok(appended) => appended,
-            // Told to stop while the disk was full: it goes on at the next start, as after a crash.
-            Err(flyball_journal::Error::Full { .. }) => {
-                return RunEnd { event_id, recorded: None, outcome: None, lost: None };
+            Err(error) => {
+                self.recording.give_up();
+                // Told to stop while the disk was full: it goes on at the next start, as after a crash.
+                let goes_on = matches!(error, flyball_journal::Error::Full { .. });
+                return RunEnd::unrecorded(event_id, (!goes_on).then(|| error.to_string()));
             }
-            Err(error) => return RunEnd { event_id, recorded: None, outcome: None, lost: Some(error.to_string()) },
         };
-        if let Some(outcome) = &outcome {
-            let exchange =
-                Exchange { id: self.run.0.clone(), user: self.event.prompt(&run.fence()), reply: outcome.reply.clone() };
-            self.parts.context.finish(exchange, &changes).await;
-        }
-        RunEnd { event_id, recorded: Some((appended, entry)), outcome, lost: None }
+        let finish = outcome.as_ref().map(|outcome| {
+            let user = self.event.prompt(&run.fence());
+            (Exchange { id: self.run.0.clone(), user, reply: outcome.reply.clone() }, changes)
+        });
+        RunEnd { event_id, recorded: Some((appended, entry)), outcome, finish, lost: None }
     }
 }
 

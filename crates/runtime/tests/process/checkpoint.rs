@@ -12,7 +12,7 @@ const EVENTS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_checkpoint_says_what_the_records_before_it_come_to() {
-    for concurrency in [1] {
+    for concurrency in [1, 4] {
         let records = records_of_many_runs(concurrency).await;
         assert!(records.iter().any(|record| matches!(record.entry, Entry::Checkpoint { .. })), "{} records", records.len());
         assert_eq!(check(&records), [], "{concurrency} runs at a time");

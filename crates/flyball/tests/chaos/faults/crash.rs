@@ -166,6 +166,9 @@ pub fn power_cuts(plan: &Plan, tally: &Tally) {
     }
 }
 
+/// What becomes of the n-th operation, in words and as the disk is told.
+type Kind = (&'static str, fn(u64) -> Broken);
+
 /// Every operation fails once, or for ever.
 pub fn failing_operations(plan: &Plan, tally: &Tally) {
     each_operation(plan, tally, &[("fails once", Broken::FailOperation), ("fails, and all after it", Broken::FailFrom)]);
@@ -175,9 +178,6 @@ pub fn failing_operations(plan: &Plan, tally: &Tally) {
 pub fn torn_operations(plan: &Plan, tally: &Tally) {
     each_operation(plan, tally, &[("is a write of half its bytes", Broken::TearOperation)]);
 }
-
-/// What is done to the n-th operation, and its name.
-type Kind = (&'static str, fn(u64) -> Broken);
 
 fn each_operation(plan: &Plan, tally: &Tally, kinds: &[Kind]) {
     let scenario = Scenario {
