@@ -109,8 +109,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "what a process folds bears another time than its records",
         file: "crates/runtime/src/process/reception.rs",
-        from: "        self.fold.apply(seq, at, entry);\n",
-        to: "        self.fold.apply(seq, at + chrono::TimeDelta::milliseconds(1), entry);\n",
+        from: "        self.fold.take(seq, at, entry);\n",
+        to: "        self.fold.take(seq, at + chrono::TimeDelta::milliseconds(1), entry);\n",
         faults: &["F48"],
     },
     Mutation {

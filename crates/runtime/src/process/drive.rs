@@ -144,6 +144,7 @@ impl Life {
             recording: self.ends.recording(),
             clock: Arc::clone(&self.clock),
             cancel: self.cancel.clone(),
+            cut: self.cut.clone(),
             deadline: self.spec.max_invocation_time,
             delivery: self.spec.delivery,
             failures,
@@ -213,7 +214,13 @@ impl Life {
             // Its first step is done here, in the order of the ends. A memory is not waited for, but the run's
             // place is kept until it is stored.
             if (&mut finishing).now_or_never().is_none() {
-                self.runs.spawn(finishing.map(|()| None));
+                let cut = self.cut.clone();
+                self.runs.spawn(async move {
+                    tokio::select! {
+                        () = finishing => None,
+                        () = cut.cancelled() => None,
+                    }
+                });
             }
         }
         let failures = self.reception.fold.consecutive_failures;
@@ -373,7 +380,10 @@ impl Life {
             }
         }
         // What is still on is cut off here as by a crash, and goes on at the next start.
-        self.runs.shutdown().await;
+        self.cut.cancel();
+        while let Some(ended) = self.runs.join_next().await {
+            drop(self.run_ended(ended));
+        }
         let ends = self.ends.take();
         drop(self.see_to_all(ends));
         if !listen {

@@ -62,6 +62,8 @@ pub(super) struct Life {
     /// Runs that were begun since the start.
     pub begun: BTreeSet<RunId>,
     pub cancel: CancellationToken,
+    /// Tells them that they are cut off now.
+    pub cut: CancellationToken,
     pub pause: Option<Pause>,
     pub last_work: DateTime<Utc>,
     pub had_success: bool,
@@ -125,6 +127,7 @@ impl Life {
             waiting: BTreeSet::new(),
             begun: BTreeSet::new(),
             cancel: CancellationToken::new(),
+            cut: CancellationToken::new(),
             pause: still_paused(past),
             last_work: now,
             had_success: false,

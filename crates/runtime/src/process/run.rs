@@ -24,6 +24,9 @@ pub(super) struct Task {
     pub recording: Recording,
     pub clock: Arc<dyn Clock>,
     pub cancel: CancellationToken,
+    /// It is cut off where it is, as by a crash; but not while its end is on its way to the disk, for then
+    /// nobody here would know whether that came there.
+    pub cut: CancellationToken,
     pub deadline: Option<Duration>,
     pub delivery: Delivery,
     /// How often it failed before.
@@ -53,7 +56,10 @@ impl Task {
         let hops = self.event.cause.as_ref().map_or(0, |cause| cause.hops);
         let run = Run::caused(self.run.clone(), &self.process, hops, self.cancel.clone());
         run.set_extension(Arc::new(self.tape.clone()));
-        let result = self.invoke(&run).await;
+        let result = tokio::select! {
+            result = self.invoke(&run) => result,
+            () = self.cut.cancelled() => Err(Error::Cancelled),
+        };
         self.record(&run, result).await
     }
 
