@@ -123,10 +123,12 @@ impl McpToolbox {
         tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(self.unsent("the connection was closed")),
-            () = call.run.cancel().cancelled() => Err(self.unsent("the run was cancelled")),
+            // Where there is a connection the call is made: its run was told to stop at a step's end, and this step
+            // is recorded by now as one that was begun.
             session = waited => session.map_err(|_| self.unsent("it could not be reached in time"))?.map_err(|error| {
                 Failure::unsent(error.to_string())
             }),
+            () = call.run.cancel().cancelled() => Err(self.unsent("the run was cancelled")),
         }
     }
 

@@ -267,6 +267,15 @@ async fn over_http_a_call_that_finds_nobody_is_unsent_within_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_begun_is_made_though_its_run_was_told_to_stop() {
+    let toolbox = connect(stdio()).await;
+    let call = call("echo", json!({"text": "still there"}));
+    call.run.cancel().cancel();
+    let reply = toolbox.call(&call).await.expect("it is answered");
+    assert_eq!((reply.text.as_str(), reply.is_error), ("still there", false));
+}
+
+#[tokio::test]
 async fn a_cancelled_run_does_not_wait_for_a_server_that_is_gone() {
     let port = free_port();
     let server = http_server(port).await;
