@@ -192,3 +192,32 @@ async fn what_a_killed_process_wrote_and_did_not_sync_is_durable_before_it_is_bu
         }
     }
 }
+
+#[tokio::test]
+async fn dirt_in_a_segments_blank_end_costs_the_next_segment_nothing() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    let mut number = 0;
+    while storage.list().expect("listed").len() < 2 {
+        append(&log, "a", vec![write(number)]).await;
+        number += 1;
+    }
+    append(&log, "a", vec![write(number)]).await;
+    log.close();
+    let segments = storage.list().expect("listed");
+    let first = storage.read(&segments[0]).expect("read");
+    let used = first.iter().rposition(|byte| *byte != b'\n').expect("something was written") + 2;
+    assert!(used + 10 < first.len(), "the first segment has a blank end");
+    storage.damage(&segments[0], |bytes| bytes[used + 5] ^= 0x80);
+    // The last commit, too: what it closed is torn.
+    storage.damage(&segments[1], |bytes| {
+        let end = bytes.iter().rposition(|byte| *byte != b'\n').expect("something was written");
+        bytes[end - 3] ^= 4;
+    });
+    let (_, once) = open(&storage);
+    assert!(once.torn.is_some() && once.damaged.is_empty(), "{once:?}");
+    let (_, again) = open(&storage);
+    assert!(again.torn.is_none() && again.damaged.is_empty(), "{again:?}");
+    assert_eq!(again.processes["a"].len(), once.processes["a"].len(), "nothing more is lost");
+    assert_eq!(again.processes["a"].len(), number, "all but the last");
+}

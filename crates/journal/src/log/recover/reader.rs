@@ -78,6 +78,11 @@ impl<'a, T: Kept> Reader<'a, T> {
     /// not read, checked where they were.
     fn header(&mut self, header: Header) -> Result<(), NotUnderstood> {
         self.judge_garbled()?;
+        if self.batch.is_unreadable() {
+            // Dirt in the blank end of the segment before. What was lost there this header and the commits know;
+            // it is no part of the batch that comes now.
+            self.batch = Batch::default();
+        }
         if self.skipped {
             self.recovery.last_seq = header.first.saturating_sub(1);
         }
