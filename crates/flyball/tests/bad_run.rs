@@ -205,3 +205,13 @@ fn emit_go(scene: &Scene) {
     let taken = binary::eventually(LONG, || (scene.ask_json(&["emit", "go"])["delivered"] == 1).then_some(()));
     taken.expect("the agent takes the event");
 }
+
+#[test]
+fn too_few_file_descriptors_are_an_error_and_no_panic() {
+    for files in 4..12 {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" ps"), env!("CARGO_BIN_EXE_flyball")]);
+        let ended = finish(&mut shell, LONG).with_code(1);
+        assert!(!ended.stderr.contains("panicked"), "{files}: {}", ended.stderr);
+    }
+}

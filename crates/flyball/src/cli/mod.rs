@@ -87,9 +87,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
     let outer = arguments.data;
     let data = |inner: &At| DataDir::new(inner.data.as_ref().or(outer.as_ref()).unwrap_or(&PathBuf::from(DEFAULT_DATA)));
     let nowhere = At { data: None };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = enough_files().and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build());
+    let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return output::fail(&anyhow::anyhow!("starting: {error}")),
+        Err(error) => return output::fail(&anyhow::anyhow!("starting: {error} (see `ulimit -n`)")),
     };
     let result = match arguments.command {
         Command::Run(run) => {
@@ -123,6 +124,14 @@ pub fn main(arguments: Arguments) -> ExitCode {
     // A blocked read of someone's server must not keep an ended command alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result.unwrap_or_else(|error| output::fail(&error))
+}
+
+/// File descriptors that a runtime wants before it does anything.
+const FEWEST_FILES: usize = 8;
+
+/// Where there are fewer, tokio would panic while it is made.
+fn enough_files() -> std::io::Result<()> {
+    (0..FEWEST_FILES).map(|_| std::fs::File::open("/dev/null")).collect::<std::io::Result<Vec<_>>>().map(drop)
 }
 
 /// Our own log goes to stderr, warnings and up, unless FLYBALL_LOG says otherwise.
