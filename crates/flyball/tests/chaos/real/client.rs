@@ -16,6 +16,10 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// So long a sender waits for an answer, as long as the door may take: on a slow disk an event waits for the
+/// sync that is under way, and for its own.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Posts a body and waits for the answer, at most `limit`.
 pub fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str, limit: Duration) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&to, limit)?;
@@ -159,7 +163,7 @@ impl Sender {
 
     fn ask(&self, to: SocketAddr, key: &str, what: &str, wait: u64) -> Option<Answer> {
         let body = json!({"do": what, "n": key, "wait": wait.to_string()}).to_string();
-        post(to, "/hook", &[("Idempotency-Key", key)], &body, Duration::from_secs(10)).ok()
+        post(to, "/hook", &[("Idempotency-Key", key)], &body, PATIENCE).ok()
     }
 
     fn note(&self, change: impl FnOnce(&mut Promises)) {
