@@ -40,9 +40,6 @@ const KEY: u8 = b'k';
 /// The number of such a record, its time, and the key: oldest first.
 const ORDER: u8 = b'o';
 
-/// So much of a segment is read for its header; one with more processes is read whole.
-const HEAD: u64 = 64 << 10;
-
 impl DedupIndex {
     /// The keys of the log in `journal`, as they were left; made if they are not there.
     pub fn open(journal: &Path) -> Result<Self, Halt> {
@@ -125,11 +122,7 @@ impl DedupIndex {
             std::io::ErrorKind::NotFound => Halt::Vanished,
             _ => Halt::Failed(crate::log::io_error("reading", &self.storage, name, &error)),
         };
-        let head = self.storage.read_part(name, 0, HEAD).map_err(failed)?;
-        match line::header(&head) {
-            Some(header) => Ok(Some(header)),
-            None => Ok(line::header(&self.storage.read(name).map_err(failed)?)),
-        }
+        line::header_of(&self.storage, name).map_err(failed)
     }
 }
 

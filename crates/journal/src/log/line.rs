@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::{DIGITS, Hash};
 use crate::Record;
+use crate::storage::Storage;
 
 const HASH_KEY: &str = ",\"hash\":\"";
 const CRC_KEY: &str = ",\"crc\":\"";
@@ -96,11 +97,13 @@ struct HeaderLine {
 }
 
 /// Why a line cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Its bytes are not what was written.
+    #[error("it is damaged")]
     Damaged,
     /// Its bytes are what was written, and this version does not know what they mean.
+    #[error("{0}")]
     Unknown(String),
 }
 
@@ -312,8 +315,19 @@ fn checksum(bytes: &[u8]) -> [u8; 8] {
     std::array::from_fn(|digit| b"0123456789abcdef"[(crc >> (28 - 4 * digit) & 15) as usize])
 }
 
+/// So much of a segment is read for its header; one with more processes is read whole.
+const HEAD: u64 = 64 << 10;
+
+/// The header that opens the segment `name`, if it can be read.
+pub fn header_of(storage: &dyn Storage, name: &str) -> std::io::Result<Option<Header>> {
+    match header(&storage.read_part(name, 0, HEAD)?) {
+        Some(header) => Ok(Some(header)),
+        None => Ok(header(&storage.read(name)?)),
+    }
+}
+
 /// The header that opens a segment with these bytes, if it can be read.
-pub fn header(segment: &[u8]) -> Option<Header> {
+fn header(segment: &[u8]) -> Option<Header> {
     let first = segment.split(|byte| *byte == b'\n').next()?;
     match read(first) {
         Ok(Line::Header(header)) => Some(header),

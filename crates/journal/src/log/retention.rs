@@ -104,9 +104,9 @@ impl Log {
         let mut segments = Vec::new();
         for (pair, bytes) in names.windows(2).zip(sizes) {
             let [name, next] = pair else { break };
-            let next = self.storage.read(next).map_err(|error| failed(next, error))?;
             // Without a header nothing says how old it is; it is kept, and all after it.
-            let Some(header) = line::header(&next) else { break };
+            let header = line::header_of(&*self.storage, next).map_err(|error| failed(next, error))?;
+            let Some(header) = header else { break };
             if !retention.lets_go(left, header.at, now) {
                 break;
             }

@@ -60,9 +60,8 @@ impl line::Place {
 
 /// What the segment `name` says of the processes at its start, if that can be read.
 fn header(storage: &dyn Storage, name: &str) -> Result<Option<Header>, Gone> {
-    let bytes = storage.read(name).map_err(|error| match error.kind() {
+    line::header_of(storage, name).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Gone::Vanished,
         _ => Gone::Failed(io_error("reading", storage, name, &error)),
-    })?;
-    Ok(line::header(&bytes))
+    })
 }

@@ -105,8 +105,7 @@ impl Recovered {
         for Step { text, place } in steps {
             match line::record(&text) {
                 Ok(record) => self.fold.take(record.seq, record.at, record.entry),
-                Err(Unreadable::Unknown(what)) => return Err(NotUnderstood { place, what }),
-                Err(Unreadable::Damaged) => return Err(NotUnderstood { place, what: "it is damaged".into() }),
+                Err(unreadable) => return Err(NotUnderstood { place, what: unreadable.to_string() }),
             }
         }
         Ok(())
@@ -147,9 +146,5 @@ impl Kept for Recovered {
 }
 
 fn unknown(storage: &dyn Storage, segment: &str, unreadable: &Unreadable) -> Error {
-    let what = match unreadable {
-        Unreadable::Unknown(what) => what.clone(),
-        Unreadable::Damaged => "it is damaged".into(),
-    };
-    Error::Unknown { path: storage.path().join(segment), line: 0, what }
+    Error::Unknown { path: storage.path().join(segment), line: 0, what: unreadable.to_string() }
 }
