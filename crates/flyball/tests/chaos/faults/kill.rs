@@ -125,29 +125,44 @@ pub fn tail(text: &str) -> String {
 
 /// Two senders send what they like for a while.
 pub fn traffic(node: &Node, senders: &mut [Sender], random: &mut Random, time: Duration) {
-    let over = AtomicBool::new(false);
     let hook = node.hook();
+    let act = |sender: &mut Sender, random: &mut Random| {
+        let what = ["all", "act", "check", "say", "act"][random.below(5) as usize];
+        let known = sender.promises().taken.len() as u64;
+        match random.below(4) {
+            0 if known > 0 => sender.repeat(hook, random.below(known) as usize),
+            _ => sender.send(hook, what, random.below(12)),
+        }
+    };
+    while_sending(senders, random, act, |_, over| {
+        std::thread::sleep(time);
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Does `work` while each of `senders` does `act` again and again, until `work` says that it is over. `act` tells
+/// whether it was answered; where it was not, the sender takes a breath.
+pub fn while_sending<T>(
+    senders: &mut [Sender],
+    random: &mut Random,
+    act: impl Fn(&mut Sender, &mut Random) -> bool + Sync,
+    work: impl FnOnce(&mut Random, &AtomicBool) -> T,
+) -> T {
+    let (over, act) = (AtomicBool::new(false), &act);
     std::thread::scope(|scope| {
+        let over = &over;
         for sender in senders {
             let mut random = Random(random.below(u64::MAX));
-            let over = &over;
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    let what = ["all", "act", "check", "say", "act"][random.below(5) as usize];
-                    let known = sender.promises().taken.len() as u64;
-                    let sent = match random.below(4) {
-                        0 if known > 0 => sender.repeat(hook, random.below(known) as usize),
-                        _ => sender.send(hook, what, random.below(12)),
-                    };
-                    if !sent {
+                    if !act(sender, &mut random) {
                         std::thread::sleep(Duration::from_millis(2));
                     }
                 }
             });
         }
-        std::thread::sleep(time);
-        over.store(true, Ordering::Relaxed);
-    });
+        work(random, over)
+    })
 }
 
 /// 10,000 duplicates over 50 crashes: one run each.

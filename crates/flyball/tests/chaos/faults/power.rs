@@ -2,10 +2,10 @@
 //! that moment: what was not synced is not in it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::kill::{LIMIT, Seen, rest_and_judge, tail};
+use super::kill::{LIMIT, Seen, rest_and_judge, tail, while_sending};
 use crate::binary::Random;
 use crate::real::{Mount, Node, Options, Outside, Sender, can_mount};
 use crate::tally::{Plan, Tally};
@@ -72,21 +72,12 @@ fn one_cut(node: &Node, senders: &mut [Sender], random: &mut Random, image: &Pat
     if !running.ready(LIMIT) {
         return Err(format!("it does not come up: {}", tail(&node.said())));
     }
-    let over = AtomicBool::new(false);
     let hook = node.hook();
-    std::thread::scope(|scope| {
-        for sender in senders {
-            let mut random = Random(random.below(u64::MAX));
-            let over = &over;
-            scope.spawn(move || {
-                while !over.load(Ordering::Relaxed) {
-                    let what = ["all", "act", "check", "say"][random.below(4) as usize];
-                    if !sender.send(hook, what, random.below(12)) {
-                        std::thread::sleep(Duration::from_millis(2));
-                    }
-                }
-            });
-        }
+    let act = |sender: &mut Sender, random: &mut Random| {
+        let what = ["all", "act", "check", "say"][random.below(4) as usize];
+        sender.send(hook, what, random.below(12))
+    };
+    while_sending(senders, random, act, |random, over| {
         std::thread::sleep(Duration::from_micros(20_000 + random.below(180_000)));
         running.signal("STOP");
         // Those who wait for an answer get none any more: it stands still, and then it is dead.
