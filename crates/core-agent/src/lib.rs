@@ -27,7 +27,7 @@ pub use clock::{Clock, ManualClock, NodeClock, SystemClock};
 pub use error::{CallError, Error, Failure, Sent};
 pub use event::{Cause, TriggerEvent};
 pub use layer::{Due, Layer, Stack};
-pub use model::{Message, Model, Reply, Turn, Usage, WantedCall};
+pub use model::{MAX_CALLS_PER_REPLY, Message, Model, Reply, Turn, Usage, WantedCall};
 pub use run::{Run, RunId, StepId};
 #[cfg(any(feature = "mcp", feature = "openai"))]
 pub use tls::install_provider as install_tls_provider;

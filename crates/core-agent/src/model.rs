@@ -98,12 +98,32 @@ pub struct Reply {
     /// The calls it wants, to be made side by side.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<WantedCall>,
+    /// How many more calls it wanted than [`MAX_CALLS_PER_REPLY`]; of these nothing is kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub calls_beyond: u64,
     /// What the turn used.
     #[serde(default)]
     pub usage: Usage,
 }
 
+/// The most calls of one reply that are taken in. A model that lists thousands has lost its way,
+/// and each of them would be asked about in every later turn.
+pub const MAX_CALLS_PER_REPLY: usize = 64;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Reply {
+    /// The reply with no more than [`MAX_CALLS_PER_REPLY`] calls, and a count of the others.
+    pub fn capped(mut self) -> Self {
+        let beyond = self.calls.len().saturating_sub(MAX_CALLS_PER_REPLY);
+        self.calls.truncate(MAX_CALLS_PER_REPLY);
+        self.calls_beyond += beyond as u64;
+        self
+    }
+
     /// A reply that only says something.
     pub fn say(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }

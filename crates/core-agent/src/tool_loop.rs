@@ -8,8 +8,8 @@ use futures::stream::{self, StreamExt};
 use serde_json::{Map, Value};
 
 use crate::{
-    Agent, CallError, Directive, Error, Invocation, Message, Model, Outcome, Reply, Run, Sent, StepId, ToolCall, ToolReply,
-    ToolSpec, Toolbox, Turn, WantedCall,
+    Agent, CallError, Directive, Error, Invocation, MAX_CALLS_PER_REPLY, Message, Model, Outcome, Reply, Run, Sent, StepId,
+    ToolCall, ToolReply, ToolSpec, Toolbox, Turn, WantedCall,
 };
 
 /// The stock [`Agent`]. It keeps nothing between runs and decides nothing by chance, so that run
@@ -24,9 +24,6 @@ pub struct ToolLoop {
 /// Calls of one turn that are under way at the same time. More wait; a model that wants a thousand
 /// calls must not open a thousand connections.
 const MAX_CALLS_AT_ONCE: usize = 8;
-
-/// Calls of one reply that are made at all. The rest are answered with an error.
-const MAX_CALLS_PER_TURN: usize = 64;
 
 /// The turn limit where nothing is said.
 pub const DEFAULT_MAX_TURNS: u32 = 25;
@@ -55,7 +52,7 @@ impl Agent for ToolLoop {
             };
             let asked = Turn { run: run.clone(), step: StepId::turn(turn), messages: messages.clone(), tools };
             let reply = match self.model.reply(&asked).await {
-                Ok(reply) => reply,
+                Ok(reply) => reply.capped(),
                 // A model gives up when the run is cancelled; that is no failure of the run.
                 Err(CallError::Failed(_)) if run.cancel().is_cancelled() => return Err(Error::Cancelled),
                 Err(error) => return ended(outcome, error),
@@ -96,7 +93,13 @@ impl ToolLoop {
             calls.push(self.unless_ended(&ended, run, StepPlace { turn, index }, wanted, tools));
         }
         let results = stream::iter(calls).buffered(MAX_CALLS_AT_ONCE).collect().await;
-        gather(run, &reply.calls, results)
+        let mut messages = gather(run, &reply.calls, results)?;
+        if let Some(Message::Tool { text, .. }) = messages.last_mut()
+            && reply.calls_beyond > 0
+        {
+            text.push_str(&not_made(reply.calls_beyond));
+        }
+        Ok(messages)
     }
 
     async fn unless_ended(
@@ -124,9 +127,6 @@ impl ToolLoop {
         wanted: &WantedCall,
         tools: &[Arc<ToolSpec>],
     ) -> Result<ToolReply, CallError> {
-        if place.index >= MAX_CALLS_PER_TURN {
-            return Ok(ToolReply::error(format!("not called: one turn may want {MAX_CALLS_PER_TURN} calls at most")));
-        }
         let Some(args) = arguments(&wanted.args) else {
             return Ok(ToolReply::error("not called: the arguments must be one JSON object"));
         };
@@ -155,6 +155,12 @@ impl StepPlace {
     fn step(self) -> StepId {
         StepId::call(self.turn, u32::try_from(self.index).unwrap_or(u32::MAX))
     }
+}
+
+/// What a model is told of the calls that nobody looked at. It stands in the last result: a message
+/// of another kind between calls and answers is refused by some servers.
+fn not_made(beyond: u64) -> String {
+    format!("\n\n[{beyond} more calls were not made: a reply may want {MAX_CALLS_PER_REPLY} at most]")
 }
 
 fn arguments(args: &Value) -> Option<Map<String, Value>> {

@@ -224,6 +224,17 @@ async fn odd_answers_of_real_servers_are_understood() {
 }
 
 #[tokio::test]
+async fn of_a_reply_that_wants_10_000_calls_64_are_kept_and_the_others_counted() {
+    let call = |index| json!({"id": format!("call_{index}"), "type": "function", "function": {"name": "a", "arguments": "{}"}});
+    let calls: Vec<Value> = (0..10_000).map(call).collect();
+    let many = json!({"choices": [{"message": {"role": "assistant", "content": null, "tool_calls": calls}}]});
+    let server = server([RawReply::json(200, &many)]).await;
+    let reply = OpenAiModel::new(config(&server)).unwrap().reply(&turn()).await.unwrap();
+    assert_eq!((reply.calls.len(), reply.calls_beyond), (64, 9_936));
+    assert_eq!(reply.calls[63].id, "call_63");
+}
+
+#[tokio::test]
 async fn a_reply_with_neither_text_nor_calls_is_an_empty_reply() {
     let empty = json!({"choices": [{"message": {"role": "assistant", "content": null}}]});
     let server = server([RawReply::json(200, &empty)]).await;

@@ -157,14 +157,15 @@ async fn the_loop_answers_for_a_tool_that_cannot_be_called() {
 }
 
 #[tokio::test]
-async fn one_turn_makes_64_calls_at_most_and_answers_the_rest() {
+async fn of_one_reply_64_calls_are_made_and_the_model_is_told_of_the_rest_once() {
     let model = Script::new([wants(&vec![("second", json!(null)); 70])]);
     let tools = Arc::new(Tools::default());
     run(&model, &tools, 5).await.unwrap();
     assert_eq!(tools.started.lock().unwrap().len(), 64);
     let answers = model.answers_shown_last();
-    assert_eq!(answers.len(), 70);
-    assert!(answers[69].1.contains("not called"), "{answers:?}");
+    assert_eq!(answers.len(), 64);
+    assert!(answers[63].1.ends_with("[6 more calls were not made: a reply may want 64 at most]"), "{answers:?}");
+    assert!(!answers[62].1.contains("not made"), "{answers:?}");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ fn every_kind() -> Vec<Entry> {
     let change = Change { key: "k".into(), value: json!([1, {"a": null}]), source: "agent".into(), at };
     let args = Map::from_iter([("a".to_owned(), json!({"b": 1.5}))]);
     let call = WantedCall { id: "c".into(), name: "t".into(), args: json!({}) };
-    let reply = Reply { text: "x".into(), calls: vec![call], usage: Default::default() };
+    let reply = Reply { text: "x".into(), calls: vec![call], ..Reply::default() };
     let directive = Directive::Pause { why: "w".into(), until: Some(at) };
     let outcome = Outcome { reply: "x".into(), turns: 2, usage: Default::default(), directive };
     let settled = |decision| Entry::Settled {

@@ -1,12 +1,15 @@
 //! The protocol's requests as we write them, and its answers as servers really write them.
 
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::OpenAiConfig;
 use super::fault::{Fault, Said};
 use super::names::Names;
-use crate::{Message, Reply, ToolSpec, Turn, Usage, WantedCall};
+use crate::{MAX_CALLS_PER_REPLY, Message, Reply, ToolSpec, Turn, Usage, WantedCall};
 
 /// OpenAI refuses longer descriptions of tools.
 const MAX_DESCRIPTION_CHARS: usize = 1024;
@@ -98,7 +101,14 @@ struct Spoken {
     #[serde(default)]
     refusal: Value,
     #[serde(default)]
-    tool_calls: Option<Vec<Called>>,
+    tool_calls: Option<FirstCalls>,
+}
+
+/// The calls up to [`MAX_CALLS_PER_REPLY`]; the others are counted as they are read past.
+#[derive(Default)]
+struct FirstCalls {
+    calls: Vec<Called>,
+    beyond: u64,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +123,34 @@ struct Function {
     name: String,
     #[serde(default)]
     arguments: Value,
+}
+
+impl<'de> Deserialize<'de> for FirstCalls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ReadCalls)
+    }
+}
+
+struct ReadCalls;
+
+impl<'de> Visitor<'de> for ReadCalls {
+    type Value = FirstCalls;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of calls")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstCalls, A::Error> {
+        let mut first = FirstCalls::default();
+        while first.calls.len() < MAX_CALLS_PER_REPLY {
+            let Some(call) = list.next_element()? else { return Ok(first) };
+            first.calls.push(call);
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            first.beyond += 1;
+        }
+        Ok(first)
+    }
 }
 
 impl ChatReply {
@@ -137,8 +175,8 @@ impl ChatReply {
         if text.is_empty() {
             text = content(&said.refusal);
         }
-        let called = said.tool_calls.unwrap_or_default();
-        Reply { text, calls: wanted(called, names), usage }
+        let FirstCalls { calls, beyond } = said.tool_calls.unwrap_or_default();
+        Reply { text, calls: wanted(calls, names), calls_beyond: beyond, usage }
     }
 }
 

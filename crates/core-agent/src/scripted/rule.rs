@@ -62,7 +62,7 @@ impl Rule {
             calls.push(WantedCall { id, name: call.tool.clone(), args: call.args.fill(captures)? });
         }
         let said = calls.iter().fold(text.clone(), |said, call| format!("{said} {} {}", call.name, call.args));
-        Ok(Reply { text, calls, usage: shown.usage(&said) })
+        Ok(Reply { text, calls, usage: shown.usage(&said), ..Reply::default() })
     }
 }
 

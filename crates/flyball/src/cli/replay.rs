@@ -77,6 +77,9 @@ fn step(moment: &Moment) {
             say(&format!("{step}: the model, {} tokens in, {} out", reply.usage.input_tokens, reply.usage.output_tokens));
             body(&reply.text);
             reply.calls.iter().for_each(|call| body(&format!("wants {} {}", call.name, call.args)));
+            if reply.calls_beyond > 0 {
+                body(&format!("wants {} calls more, which were not made", reply.calls_beyond));
+            }
         }
         Entry::ToolCall { step, tool, args, effect, attempt, .. } => {
             say(&format!("{step}: {tool} is called ({effect}, attempt {attempt})"));

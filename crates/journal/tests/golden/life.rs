@@ -74,7 +74,7 @@ fn call(run: &str, step: &StepId, attempt: u32, tool: &str, effect: Effect) -> E
 fn wants(run: &str, tools: &[&str]) -> Entry {
     let call = |name: &&str| WantedCall { id: format!("id-{name}"), name: (*name).into(), args: json!({"file": "größe.csv"}) };
     let usage = Usage { input_tokens: 100, output_tokens: 20 };
-    let reply = Reply { text: "I look".into(), calls: tools.iter().map(call).collect(), usage };
+    let reply = Reply { text: "I look".into(), calls: tools.iter().map(call).collect(), usage, ..Reply::default() };
     Entry::ModelReply { run: RunId(run.into()), step: StepId::turn(0), reply }
 }
 

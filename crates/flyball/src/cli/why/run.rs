@@ -78,7 +78,9 @@ fn moment(process: &str, moment: &Moment) -> Vec<String> {
 }
 
 fn turn(reply: &Reply) -> String {
-    let wanted: Vec<&str> = reply.calls.iter().map(|call| call.name.as_str()).collect();
+    let mut wanted: Vec<&str> = reply.calls.iter().map(|call| call.name.as_str()).collect();
+    let beyond = format!("{} more that were not made", reply.calls_beyond);
+    wanted.extend((reply.calls_beyond > 0).then_some(beyond.as_str()));
     match (reply.text.is_empty(), wanted.is_empty()) {
         (_, true) => format!("the model says: {}", short(&reply.text)),
         (true, false) => format!("the model wants {}", wanted.join(", ")),
