@@ -7,7 +7,8 @@ use flyball_core_agent::{Effect, RunId, StepId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Entry, Record};
+use crate::tape::LeftCall;
+use crate::{Entry, OpenRun, Record};
 
 /// A call whose intent is recorded and whose result is not, in a run that waits because of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,18 +77,27 @@ fn doubts_unless(records: &[Record], cut_off: Option<&str>) -> Vec<Doubt> {
                 event_id.clone_into(&mut held.event_id);
                 held.why = None;
             }
-            Entry::ToolCall { run, step, .. } => {
-                runs.entry(run.clone()).or_default().open.insert(step.clone(), record);
+            Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
+                let (tool, args) = (tool.clone(), args.clone());
+                let left = LeftCall { seq: record.seq, at: record.at, tool, args };
+                let call = Call { process: &record.process, attempt: *attempt, effect: *effect, left };
+                runs.entry(run.clone()).or_default().open.insert(step.clone(), call);
             }
             Entry::ToolResult { run, step, .. } | Entry::Settled { run, step, .. } => {
                 runs.entry(run.clone()).or_default().open.remove(step);
             }
             Entry::InvocationHeld { run, why } => runs.entry(run.clone()).or_default().why = Some(why),
             Entry::InvocationResult { run, .. } | Entry::Error { run, last: true, .. } => drop(runs.remove(run)),
+            // The records before it may be gone.
+            Entry::Checkpoint { fold, .. } => {
+                for (run, open) in &fold.open_runs {
+                    runs.entry(run.clone()).or_insert_with(|| Held::of(&record.process, open));
+                }
+            }
             _ => {}
         }
     }
-    let mut doubts: Vec<Doubt> = runs.into_values().flat_map(|held| held.doubts(cut_off)).collect();
+    let mut doubts: Vec<Doubt> = runs.into_iter().flat_map(|(run, held)| held.doubts(&run, cut_off)).collect();
     doubts.sort_by_key(|doubt| doubt.seq);
     doubts
 }
@@ -97,34 +107,49 @@ fn doubts_unless(records: &[Record], cut_off: Option<&str>) -> Vec<Doubt> {
 struct Held<'a> {
     event_id: String,
     why: Option<&'a str>,
-    open: BTreeMap<StepId, &'a Record>,
+    open: BTreeMap<StepId, Call<'a>>,
 }
 
-impl Held<'_> {
-    fn doubts(self, cut_off: Option<&str>) -> Vec<Doubt> {
+/// A call without a result.
+struct Call<'a> {
+    process: &'a str,
+    attempt: u32,
+    effect: Effect,
+    left: LeftCall,
+}
+
+impl<'a> Held<'a> {
+    /// A run as a checkpoint has it.
+    fn of(process: &'a str, open: &'a OpenRun) -> Self {
+        let call = |(step, attempt, left)| (step, Call { process, attempt, effect: Effect::Irreversible, left });
+        let calls = open.tape.left().into_iter().map(call).collect();
+        Self { event_id: open.event_id.clone(), why: open.held.as_deref(), open: calls }
+    }
+
+    fn doubts(self, run: &RunId, cut_off: Option<&str>) -> Vec<Doubt> {
         let Some(why) = self.why.or(cut_off) else { return Vec::new() };
-        self.open.into_values().filter_map(|record| doubt(record, &self.event_id, why)).collect()
+        // What only reads, or may be made again, is made again when the run goes on.
+        let doubtful = self.open.into_iter().filter(|(_, call)| call.effect == Effect::Irreversible);
+        doubtful.map(|(step, call)| call.doubt(run, step, &self.event_id, why)).collect()
     }
 }
 
-fn doubt(record: &Record, event_id: &str, why: &str) -> Option<Doubt> {
-    let Entry::ToolCall { run, step, attempt, tool, args, effect, .. } = &record.entry else { return None };
-    // What only reads, or may be made again, is made again when the run goes on.
-    if *effect != Effect::Irreversible {
-        return None;
+impl Call<'_> {
+    fn doubt(self, run: &RunId, step: StepId, event_id: &str, why: &str) -> Doubt {
+        let LeftCall { seq, at, tool, args } = self.left;
+        Doubt {
+            id: format!("{run}/{step}"),
+            process: self.process.to_owned(),
+            run: run.clone(),
+            step,
+            tool,
+            args,
+            effect: self.effect,
+            attempt: self.attempt,
+            event_id: event_id.to_owned(),
+            why: why.to_owned(),
+            seq,
+            since: at,
+        }
     }
-    Some(Doubt {
-        id: format!("{run}/{step}"),
-        process: record.process.clone(),
-        run: run.clone(),
-        step: step.clone(),
-        tool: tool.clone(),
-        args: args.clone(),
-        effect: *effect,
-        attempt: *attempt,
-        event_id: event_id.to_owned(),
-        why: why.to_owned(),
-        seq: record.seq,
-        since: record.at,
-    })
 }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::replay::{not_recorded, recorded};
-use crate::{Entry, Journal, Tape};
+use crate::tape::LeftCall;
+use crate::{Appended, Entry, Journal, Tape};
 
 /// Makes a call's intent durable before the call leaves, and its result before anyone builds on it.
 ///
@@ -125,13 +126,17 @@ impl IntentToolbox {
             effect: call.effect(),
             notes: call.notes.clone(),
         };
+        let left = |Appended { seq, at }| LeftCall { seq, at, tool: call.name.clone(), args: call.args.clone() };
+        let note = |tape: &Tape, appended| tape.set_intent(&call.step, attempt, call.effect(), left(appended));
         // Looking does no harm if the machine forgets that it looked.
         match call.effect() {
-            Effect::Read => drop(self.journal.push(entry).map_err(not_recorded)?),
-            Effect::Idempotent | Effect::Irreversible => recorded(&*self.journal, &call.run, entry).await?,
+            Effect::Read => {
+                let at = self.journal.push(entry).map_err(not_recorded)?;
+                note(tape, Appended { seq: 0, at });
+                Ok(())
+            }
+            Effect::Idempotent | Effect::Irreversible => recorded(&*self.journal, &call.run, tape, entry, note).await,
         }
-        tape.set_intent(&call.step, attempt, call.effect(), &call.name, &call.args);
-        Ok(())
     }
 
     async fn record(&self, call: &ToolCall, tape: &Tape, reply: ToolReply, by: Option<&str>) -> Result<ToolReply, CallError> {
@@ -142,8 +147,7 @@ impl IntentToolbox {
             refused: false,
             settled_by: by.map(str::to_owned),
         };
-        recorded(&*self.journal, &call.run, entry).await?;
-        tape.set_result(&call.step, &reply);
+        recorded(&*self.journal, &call.run, tape, entry, |tape, _| tape.set_result(&call.step, &reply)).await?;
         Ok(reply)
     }
 

@@ -15,6 +15,7 @@ mod log;
 mod replay;
 mod storage;
 mod tape;
+mod weight;
 
 pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS, Recalled};
 pub use doubt::{Decision, Doubt, doubts, doubts_left};
@@ -22,6 +23,7 @@ pub use entry::{Entry, Record};
 pub use error::Error;
 pub use fold::{
     DeadLetter, EventCounts, Exchange, MAX_DEAD_LETTERS, MAX_EXCHANGES, MAX_HISTORY, OpenRun, Pause, ProcessFold, TriggerFold,
+    Window,
 };
 pub use history::ReplayEngine;
 #[cfg(feature = "index")]
@@ -31,8 +33,9 @@ pub use journal::{Appended, Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{InvalidTransition, LifecycleState};
 pub use log::{
     Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention, TornTail,
-    audit, audit_storage, export, raw_records, read,
+    audit, audit_storage, export, raw_records, read, read_storage,
 };
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};
-pub use tape::Tape;
+pub use tape::{LeftCall, Tape};
+pub use weight::weight;

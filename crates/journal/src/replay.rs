@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flyball_core_agent::{CallError, Layer, Model, Reply, Run, ToolCall, ToolReply, ToolSpec, Toolbox, Turn};
 
-use crate::{Entry, Journal, Tape, append_patiently};
+use crate::{Appended, Entry, Journal, Tape, append_patiently};
 
 /// Answers every recorded step of a run from its [`Tape`], before any policy inside it is asked,
 /// and records what is new: model replies, and answers that a policy gave in a tool's place.
@@ -86,16 +86,25 @@ impl Toolbox for ReplayToolbox {
             // It never came as far as the tool: a layer between answered in its place.
             let (run, step) = (call.run.id().clone(), call.step.clone());
             let entry = Entry::ToolResult { run, step, reply: reply.clone(), refused: true, settled_by: None };
-            recorded(&*self.journal, &call.run, entry).await?;
-            tape.set_result(&call.step, &reply);
+            recorded(&*self.journal, &call.run, &tape, entry, |tape, _| tape.set_result(&call.step, &reply)).await?;
         }
         Ok(reply)
     }
 }
 
-/// Returns when `entry` is durable.
-pub(crate) async fn recorded(journal: &dyn Journal, run: &Run, entry: Entry) -> Result<(), CallError> {
-    append_patiently(journal, vec![entry], run.cancel()).await.map(drop).map_err(not_recorded)
+/// Returns when `entry` is durable and was put on the tape by `note`.
+pub(crate) async fn recorded(
+    journal: &dyn Journal,
+    run: &Run,
+    tape: &Tape,
+    entry: Entry,
+    note: impl FnOnce(&Tape, Appended),
+) -> Result<(), CallError> {
+    tape.writes();
+    let appended = append_patiently(journal, vec![entry], run.cancel()).await.map_err(not_recorded)?;
+    note(tape, appended);
+    tape.wrote();
+    Ok(())
 }
 
 /// A step that cannot be recorded must not be built upon.

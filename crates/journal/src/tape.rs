@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
+use chrono::{DateTime, Utc};
 use flyball_core_agent::{Effect, Reply, StepId, ToolReply, short_hash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,6 +22,8 @@ pub struct Tape {
 struct Steps {
     known: HashMap<StepId, Step>,
     lost: Lost,
+    /// Records that were on their way to the journal when their run was given up, or still are.
+    writing: usize,
 }
 
 /// How far the run's steps may be missing, because the end of the journal was lost.
@@ -48,11 +51,28 @@ struct Step {
     /// The call must not be made twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     irreversible: bool,
+    /// Such a call, for as long as nobody knows what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<LeftCall>,
     /// Someone said that the call did not happen, or may be made again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cleared: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<ToolReply>,
+}
+
+/// A call that must not be made twice, as it left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftCall {
+    /// The record of the intent.
+    pub seq: u64,
+    /// When that was written.
+    pub at: DateTime<Utc>,
+    /// The tool.
+    pub tool: String,
+    /// With what it was called.
+    pub args: Map<String, Value>,
 }
 
 impl PartialEq for Tape {
@@ -69,7 +89,7 @@ impl From<Tape> for BTreeMap<StepId, Step> {
 
 impl From<BTreeMap<StepId, Step>> for Tape {
     fn from(steps: BTreeMap<StepId, Step>) -> Self {
-        let steps = Steps { known: steps.into_iter().collect(), lost: Lost::Nothing };
+        let steps = Steps { known: steps.into_iter().collect(), ..Steps::default() };
         Self { steps: Arc::new(Mutex::new(steps)) }
     }
 }
@@ -115,7 +135,7 @@ impl Tape {
     /// A tape of its own that says the same.
     pub(crate) fn copy(&self) -> Self {
         let steps = self.lock();
-        let steps = Steps { known: steps.known.clone(), lost: steps.lost };
+        let steps = Steps { known: steps.known.clone(), lost: steps.lost, writing: 0 };
         Self { steps: Arc::new(Mutex::new(steps)) }
     }
 
@@ -145,21 +165,50 @@ impl Tape {
         matches!(steps.lost, Lost::Turn(lost) if turn <= lost)
     }
 
-    pub(crate) fn set_intent(&self, step: &StepId, attempt: u32, effect: Effect, tool: &str, args: &Map<String, Value>) {
+    /// `left` is what the intent's record says.
+    pub(crate) fn set_intent(&self, step: &StepId, attempt: u32, effect: Effect, left: LeftCall) {
         let mut steps = self.lock();
         let step = steps.known.entry(step.clone()).or_default();
         step.intent = Some(attempt);
-        step.call = Some(call_name(tool, args));
+        step.call = Some(call_name(&left.tool, &left.args));
         step.irreversible = effect == Effect::Irreversible;
+        step.left = step.irreversible.then_some(left);
         step.cleared = false;
     }
 
+    /// The calls that must not be made twice and of which nobody knows what came, with how often each left.
+    pub(crate) fn left(&self) -> Vec<(StepId, u32, LeftCall)> {
+        let steps = self.lock();
+        let left = |(id, step): (&StepId, &Step)| Some((id.clone(), step.intent?, step.left.clone()?));
+        steps.known.iter().filter_map(left).collect()
+    }
+
+    /// It says what the journal says of the run. Else a record is on its way there; or it was when the run was
+    /// given up, and nobody here knows whether it came there.
+    pub fn is_settled(&self) -> bool {
+        self.lock().writing == 0
+    }
+
+    /// A record of the run is on its way to the journal.
+    pub(crate) fn writes(&self) {
+        self.lock().writing += 1;
+    }
+
+    /// It is there, and the tape says what it says.
+    pub(crate) fn wrote(&self) {
+        self.lock().writing -= 1;
+    }
+
     pub(crate) fn clear_doubt(&self, step: &StepId) {
-        self.lock().known.entry(step.clone()).or_default().cleared = true;
+        let mut steps = self.lock();
+        let step = steps.known.entry(step.clone()).or_default();
+        (step.cleared, step.left) = (true, None);
     }
 
     pub(crate) fn set_result(&self, step: &StepId, reply: &ToolReply) {
-        self.lock().known.entry(step.clone()).or_default().result = Some(reply.clone());
+        let mut steps = self.lock();
+        let step = steps.known.entry(step.clone()).or_default();
+        (step.result, step.left) = (Some(reply.clone()), None);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Steps> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ProcessFold;
+use super::window::Weigh;
 
 /// What became of all events of a process so far. `accepted` is the sum of the others and of those that
 /// are open.
@@ -53,6 +54,9 @@ pub struct TriggerFold {
 /// the journal for as long as it goes back.
 pub const MAX_DEAD_LETTERS: usize = 1_000;
 
+/// The same for the bytes of their events: as many as may wait to be handled.
+const MAX_DEAD_LETTER_BYTES: usize = 64 << 20;
+
 impl EventCounts {
     /// How many came to an end.
     pub fn ended(&self) -> u64 {
@@ -73,6 +77,12 @@ impl TriggerFold {
         if skipped > 0 {
             self.last_skip = why;
         }
+    }
+}
+
+impl Weigh for DeadLetter {
+    fn weight(&self) -> usize {
+        crate::weight(&self.event) + self.reason.len()
     }
 }
 
@@ -112,10 +122,8 @@ impl ProcessFold {
     pub(super) fn bury(&mut self, run: RunId, event_id: &str, reason: String, at: DateTime<Utc>) {
         if let Some(event) = self.end(&run, event_id) {
             self.events.dead_lettered += 1;
-            self.dead_letters.push_back(DeadLetter { event, run, reason, at });
-            if self.dead_letters.len() > MAX_DEAD_LETTERS {
-                self.dead_letters.pop_front();
-            }
+            let letter = DeadLetter { event, run, reason, at };
+            self.dead_letters.push(letter, MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod events;
 mod runs;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,10 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dedup::{Dedup, MAX_DEDUP_KEYS, Recalled};
+use crate::tape::LeftCall;
 use crate::{Entry, Journal, LifecycleState, Record};
 
 pub use events::{DeadLetter, EventCounts, MAX_DEAD_LETTERS, TriggerFold};
 pub use runs::OpenRun;
+use window::Weigh;
+pub use window::Window;
 
 /// The state of one process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -38,7 +42,7 @@ pub struct ProcessFold {
     /// What became of all events so far.
     pub events: EventCounts,
     /// Events whose runs failed for good, oldest first, until someone sees to them.
-    pub dead_letters: VecDeque<DeadLetter>,
+    pub dead_letters: Window<DeadLetter>,
     /// Where each trigger stands, by its id.
     pub triggers: BTreeMap<String, TriggerFold>,
     /// Open events whose runs may have lost a step with a torn end of the journal.
@@ -46,7 +50,7 @@ pub struct ProcessFold {
     /// The last writes of each key of the agent's state, oldest first.
     pub state_history: BTreeMap<String, VecDeque<Change>>,
     /// The last exchanges, oldest first.
-    pub exchanges: VecDeque<Exchange>,
+    pub exchanges: Window<Exchange>,
     /// How many records were folded.
     pub entries: u64,
     checkpoint_at: u64,
@@ -79,6 +83,9 @@ pub struct Exchange {
 
 /// Exchanges that are kept; a conversation buffer cannot be longer.
 pub const MAX_EXCHANGES: usize = 1_000;
+
+/// So many bytes of exchanges are kept. A model reads far less than that of its past.
+const MAX_EXCHANGE_BYTES: usize = 16 << 20;
 
 /// Writes that are kept of each key.
 pub const MAX_HISTORY: usize = 100;
@@ -168,7 +175,7 @@ impl ProcessFold {
             Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, attempt),
             Entry::ModelReply { run, step, reply } => self.tape(&run, |tape| tape.set_reply(&step, &reply)),
             Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
-                self.tape(&run, |tape| tape.set_intent(&step, attempt, effect, &tool, &args));
+                self.tape(&run, |tape| tape.set_intent(&step, attempt, effect, LeftCall { seq, at, tool, args }));
             }
             Entry::ToolResult { run, step, reply, .. } => self.tape(&run, |tape| tape.set_result(&step, &reply)),
             Entry::InvocationHeld { run, why } => self.hold(&run, &why),
@@ -234,10 +241,13 @@ impl ProcessFold {
     }
 
     fn remember(&mut self, exchange: Exchange) {
-        self.exchanges.push_back(exchange);
-        if self.exchanges.len() > MAX_EXCHANGES {
-            self.exchanges.pop_front();
-        }
+        self.exchanges.push(exchange, MAX_EXCHANGES, MAX_EXCHANGE_BYTES);
+    }
+}
+
+impl Weigh for Exchange {
+    fn weight(&self) -> usize {
+        crate::weight(&self.event) + self.reply.len()
     }
 }
 

@@ -217,8 +217,12 @@ pub fn read(dir: &Path) -> Result<Vec<Record>, Error> {
     if !dir.is_dir() {
         return Err(failed(std::io::ErrorKind::NotFound.into()));
     }
-    let storage = FileStorage::open(dir).map_err(failed)?;
-    let (recovery, _) = recover::read::<Vec<Record>>(&storage, Extent::All)?;
+    read_storage(&FileStorage::open(dir).map_err(failed)?)
+}
+
+/// [`read`] over any storage.
+pub fn read_storage(storage: &dyn Storage) -> Result<Vec<Record>, Error> {
+    let (recovery, _) = recover::read::<Vec<Record>>(storage, Extent::All)?;
     let mut records: Vec<Record> = recovery.processes.into_values().flatten().collect();
     records.sort_by_key(|record| record.seq);
     Ok(records)

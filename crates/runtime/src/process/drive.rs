@@ -92,7 +92,7 @@ impl Life {
     /// Begins what can begin: runs that were cut off first, then events in the order they came.
     fn begin_runs(&mut self) -> Result<(), String> {
         self.wake_if_idle();
-        while *self.gate.borrow() && self.under_way() < self.spec.concurrency && !self.reception.journal.is_full() {
+        while self.may_begin() {
             match self.choose() {
                 Choice::Expire { event_id, why } => self.reception.push(Entry::Expired { event_id, why })?,
                 _ if self.pause.is_some() => break,
@@ -105,6 +105,11 @@ impl Life {
             }
         }
         self.show_activity()
+    }
+
+    fn may_begin(&self) -> bool {
+        let has_place = self.under_way() < self.spec.concurrency && self.waits_for_checkpoint().is_none();
+        *self.gate.borrow() && has_place && !self.reception.journal.is_full()
     }
 
     fn choose(&self) -> Choice {
@@ -309,7 +314,12 @@ impl Life {
         let waiting = self.known(&is_serial).due(&self.reception.fold);
         let waiting = waiting.filter(|at| *at > self.due_done && self.under_way() < self.spec.concurrency);
         let full = self.reception.journal.is_full().then(|| self.now() + FULL_WAIT);
-        ahead.chain(self.pause.as_ref().and_then(|pause| pause.until)).chain(waiting).chain(full).min()
+        ahead
+            .chain(self.pause.as_ref().and_then(|pause| pause.until))
+            .chain(waiting)
+            .chain(full)
+            .chain(self.waits_for_checkpoint())
+            .min()
     }
 
     async fn on_due(&mut self) -> Next {

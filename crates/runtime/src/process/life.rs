@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Surroundings;
+use super::checkpoint::Pace;
 use super::ends::Ends;
 use super::listeners::Listeners;
 use super::reception::Reception;
@@ -67,8 +68,7 @@ pub(super) struct Life {
     pub pause: Option<Pause>,
     pub last_work: DateTime<Utc>,
     pub had_success: bool,
-    /// How many records there were at the last checkpoint.
-    checkpoint_at: u64,
+    pub pace: Pace,
     /// Layers' deadlines up to here have been seen to.
     pub due_done: DateTime<Utc>,
     pub parts: Option<Parts>,
@@ -96,10 +96,6 @@ fn still_paused(past: &Past) -> Option<Pause> {
     Some(Pause { why: pause.why.clone(), until: pause.until, idle: false })
 }
 
-/// Records between two checkpoints, at the least; more where a checkpoint is large, so that
-/// checkpoints stay a small part of the journal.
-const CHECKPOINT_EVERY: u64 = 2_000;
-
 /// Servers that do not end in this time are left to the system.
 const CLEANUP_TIME: Duration = Duration::from_secs(10);
 
@@ -117,7 +113,7 @@ impl Life {
             spec,
             clock: surroundings.clock,
             gate: surroundings.gate,
-            checkpoint_at: resting.reception.fold.checkpoint_at(),
+            pace: Pace::new(&resting.reception.fold),
             reception: resting.reception,
             listeners: Listeners::default(),
             before: resting.listeners,
@@ -154,27 +150,6 @@ impl Life {
     /// How many runs are on, or have an end that was not seen to.
     pub fn under_way(&self) -> usize {
         self.runs.len() + self.ends.len()
-    }
-
-    /// Between two runs, and when enough has happened since the last one: writes down what all of it
-    /// comes to, so that the next start need not read it.
-    pub fn checkpoint_if_due(&mut self) -> Result<(), String> {
-        let fold = &self.reception.fold;
-        // A held run's totals live in its records; they are read until it has an end.
-        // An event on its way may have its record before the checkpoint's, and is not in the fold yet.
-        let quiet = self.runs.is_empty() && fold.open_runs.is_empty() && self.reception.is_quiet();
-        let since = fold.entries.saturating_sub(self.checkpoint_at);
-        // A large one comes seldom: the journal shall not be made of them.
-        let worth = CHECKPOINT_EVERY.max(fold.dedup_keys() as u64 / 2).max(fold.open_events.len() as u64);
-        if !quiet || since < worth {
-            return Ok(());
-        }
-        let layers = self.parts.iter().flat_map(|parts| parts.layers.iter());
-        let layers = layers.filter_map(|layer| Some((layer.name().to_owned(), layer.snapshot()?))).collect();
-        let fold = Box::new(fold.clone());
-        self.reception.push(Entry::Checkpoint { fold, layers })?;
-        self.checkpoint_at = self.reception.fold.entries;
-        Ok(())
     }
 
     /// Moves to `to`, unless the process is there already.

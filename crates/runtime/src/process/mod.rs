@@ -1,5 +1,6 @@
 //! One process: its handle, and the task behind it that starts, drives, and restarts it.
 
+mod checkpoint;
 mod drive;
 mod ends;
 mod life;
@@ -9,7 +10,6 @@ mod reception;
 mod run;
 mod shown;
 mod supervise;
-mod weight;
 
 use std::sync::Arc;
 

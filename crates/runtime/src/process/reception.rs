@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
-use flyball_journal::{Appended, Decision, Entry, Error, Journal, ProcessFold, Recalled};
+use flyball_journal::{Appended, Decision, Entry, Error, Journal, ProcessFold, Recalled, weight};
 use flyball_triggers::{Cursor, Moved, News, Offer, Overlap, Receipt, Refusal, Sink};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 
-use super::weight::weight;
 use crate::{ControlError, Settlement};
 
 /// So many bytes of payload may wait: what waits lies in memory, and in each checkpoint.
@@ -41,6 +40,8 @@ pub(super) struct Reception {
     pending_bytes: usize,
     /// Events that each trigger brought.
     fired: HashMap<String, u64>,
+    /// For a moment nothing new is heard.
+    held_back: bool,
 }
 
 /// An offer, and what became of its record. `None` for one that was not recorded, because the same
@@ -74,6 +75,7 @@ impl Reception {
             weights,
             pending_bytes,
             fired: HashMap::new(),
+            held_back: false,
         }
     }
 
@@ -81,7 +83,7 @@ impl Reception {
     pub async fn next(&mut self) -> Heard {
         tokio::select! {
             Some(arrival) = self.on_the_way.next() => Heard::Arrived(arrival),
-            Some(news) = self.news.recv() => Heard::News(news),
+            Some(news) = self.news.recv(), if !self.held_back || self.on_the_way.is_empty() => Heard::News(news),
             // It holds a sink of its own, so there can always come something.
             else => std::future::pending().await,
         }
@@ -111,6 +113,11 @@ impl Reception {
         while let Ok(news) = self.news.try_recv() {
             self.refuse(Heard::News(news));
         }
+    }
+
+    /// Nothing new is heard until what is on its way has come to the disk.
+    pub fn hold_back(&mut self, held_back: bool) {
+        self.held_back = held_back;
     }
 
     /// No event is on its way to the disk.

@@ -7,7 +7,7 @@ use serde_json::Value;
 const EACH: usize = 32;
 
 /// The bytes of an event's payload and metadata.
-pub(super) fn weight(event: &TriggerEvent) -> usize {
+pub fn weight(event: &TriggerEvent) -> usize {
     EACH + of(&event.payload) + event.metadata.iter().map(|(key, value)| key.len() + of(value)).sum::<usize>()
 }
 

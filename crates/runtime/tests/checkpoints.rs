@@ -1,0 +1,157 @@
+//! A process that is never wholly at rest has checkpoints too, and they say what its records say.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_context::{Context, ContextConfig};
+use flyball_core_agent::{
+    CallError, Failure, Model, Reply, Stack, StepId, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
+};
+use flyball_journal::{Decision, Entry, Intent, Log, MemoryStorage, Record, Replay, Retention, doubts, history, read_storage};
+use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts, Settlement};
+use futures::future::join_all;
+use serde_json::{Map, json};
+
+/// Pays for the event `pay` with a call that is never answered; says something to every other one.
+#[derive(Default)]
+struct Shop {
+    paid: AtomicUsize,
+    a_run_takes: Duration,
+}
+
+struct Customer(Arc<Shop>);
+
+struct Till(Arc<Shop>);
+
+struct Plan(Arc<Shop>);
+
+#[async_trait]
+impl Model for Customer {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, CallError> {
+        let asked = turn.messages.iter().map(|message| message.text()).collect::<String>();
+        if !asked.contains("\"pay\"") || turn.step != StepId::turn(0) {
+            tokio::time::sleep(self.0.a_run_takes).await;
+            return Ok(Reply::say("done"));
+        }
+        let call = WantedCall { id: "c".into(), name: "pay".into(), args: json!({"amount": 12}) };
+        Ok(Reply { calls: vec![call], ..Reply::default() })
+    }
+}
+
+#[async_trait]
+impl Toolbox for Till {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        let (name, description) = ("pay".to_owned(), String::new());
+        let parameters = json!({"type": "object"});
+        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect: None, reconcile: None })])
+    }
+
+    async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
+        self.0.paid.fetch_add(1, Ordering::SeqCst);
+        Err(Failure::unknown("the line went dead").into())
+    }
+}
+
+#[async_trait]
+impl Blueprint for Plan {
+    async fn build(&self, past: &Past) -> Result<Built, String> {
+        let mut stack = Stack::new();
+        stack.push(Intent::new(Arc::clone(&past.journal)));
+        stack.push(Replay::new(Arc::clone(&past.journal)));
+        let agent = stack.agent("buy", 5, Arc::new(Customer(Arc::clone(&self.0))), Arc::new(Till(Arc::clone(&self.0))));
+        let config = ContextConfig { conversation_history: false, ..ContextConfig::default() };
+        let context = Arc::new(Context::new(config).expect("a context"));
+        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+    }
+}
+
+async fn runtime(storage: &MemoryStorage, shop: &Arc<Shop>, concurrency: usize) -> Arc<AgentRuntime> {
+    let log = Log::resume_storage(Arc::new(storage.clone()), 1 << 16).expect("the log opens");
+    let runtime = AgentRuntime::new(RuntimeParts::new(log.into()));
+    let spec = ProcessSpec { concurrency, ..ProcessSpec::new("p") };
+    runtime.add_process(spec, Arc::new(Plan(Arc::clone(shop)))).expect("the name is free");
+    runtime.start("p").await.expect("it starts");
+    Arc::new(runtime)
+}
+
+async fn put(runtime: &AgentRuntime, key: &str) {
+    let mut event = TriggerEvent::new("test", "remote", chrono::Utc::now(), json!({"key": key}));
+    event.dedup_key = Some(key.to_owned());
+    runtime.inject("p", event).await.expect("taken");
+}
+
+async fn until(runtime: &AgentRuntime, what: &str, done: impl Fn(&flyball_runtime::ProcessStatus) -> bool) {
+    let waited = async {
+        while !done(&runtime.process_status("p").await.expect("there is p")) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(60), waited).await.is_err() {
+        panic!("{what}: {:#?}", runtime.process_status("p").await);
+    }
+}
+
+/// Every record there is.
+fn records(storage: &MemoryStorage) -> Vec<Record> {
+    read_storage(&storage.fork()).expect("read")
+}
+
+fn checkpoints(records: &[Record]) -> usize {
+    records.iter().filter(|record| matches!(record.entry, Entry::Checkpoint { .. })).count()
+}
+
+#[tokio::test]
+async fn a_held_run_keeps_its_process_from_no_checkpoint_and_its_call_stays_known() {
+    let (storage, shop) = (MemoryStorage::default(), Arc::new(Shop::default()));
+    let first = runtime(&storage, &shop, 1).await;
+    put(&first, "pay").await;
+    until(&first, "the run is held", |status| status.held_runs.len() == 1).await;
+    for n in 0..1_500 {
+        put(&first, &format!("event {n}")).await;
+        until(&first, "there is room", |status| status.pending_events < 500).await;
+    }
+    until(&first, "the others are handled", |status| status.events.completed == 1_500).await;
+    let all = records(&storage);
+    assert_eq!(checkpoints(&all), 2, "one for each 2,000 records of 4,500");
+    let found = history::check(&all);
+    assert!(found.is_empty(), "{found:?}");
+
+    // Nothing but the checkpoint knows of the call any more.
+    let compacted = first.log().compact(&Retention { max_bytes: Some(1), max_age: None }, chrono::Utc::now()).expect("compacted");
+    assert!(!compacted.dropped.is_empty(), "{compacted:?}");
+    let left = records(&storage);
+    assert!(!left.iter().any(|record| matches!(record.entry, Entry::ToolCall { .. })));
+    let (before, after) = (doubts(&all), doubts(&left));
+    assert_eq!((before.len(), &before), (1, &after));
+    assert_eq!((after[0].tool.as_str(), &after[0].args), ("pay", &Map::from_iter([("amount".to_owned(), json!(12))])));
+
+    let second = runtime(&storage.fork(), &shop, 1).await;
+    until(&second, "it is held again", |status| status.held_runs.len() == 1).await;
+    let (run, step) = (after[0].run.clone(), after[0].step.clone());
+    let decision = Decision::Happened { result: "paid".into() };
+    second.resolve("p", Settlement { run, step, decision, note: "the till says so".into() }).await.expect("settled");
+    until(&second, "it comes to its end", |status| status.events.completed == 1_501).await;
+    assert_eq!(shop.paid.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_always_has_a_run_on_stops_for_a_checkpoint() {
+    let (storage, shop) =
+        (MemoryStorage::default(), Arc::new(Shop { a_run_takes: Duration::from_millis(30), ..Shop::default() }));
+    let runtime = runtime(&storage, &shop, 32).await;
+    for n in (0..1_700).step_by(10) {
+        let keys: Vec<String> = (n..n + 10).map(|n| format!("event {n}")).collect();
+        join_all(keys.iter().map(|key| put(&runtime, key))).await;
+        // Never an end of the queue, and never too much of it.
+        until(&runtime, "there is room", |status| status.pending_events < 100).await;
+    }
+    until(&runtime, "all are handled", |status| status.events.completed == 1_700).await;
+    let all = records(&storage);
+    let first = all.iter().position(|record| matches!(record.entry, Entry::Checkpoint { .. })).expect("there is one");
+    let begun_after = all[first..].iter().filter(|record| matches!(record.entry, Entry::InvocationStart { .. })).count();
+    assert!(begun_after > 100, "it came while there was work: {begun_after}");
+    let found = history::check(&all);
+    assert!(found.is_empty(), "{found:?}");
+}
