@@ -14,6 +14,7 @@ use super::life::{End, IDLE, Life, Pause};
 use super::next_run::{Choice, Known};
 use super::reception::Heard;
 use super::run::{RunEnd, Task};
+use super::supervise::tell;
 use super::{Answer, Command};
 use crate::ControlError;
 
@@ -56,16 +57,10 @@ pub(super) async fn drive(life: &mut Life, commands: &mut mpsc::Receiver<Command
         };
         match next {
             Next::GoOn => {}
-            Next::Stop { why, listen, answer } => {
-                let end = life.stop(&why, listen).await;
-                if let Some(answer) = answer {
-                    let _ = answer.send(Ok(()));
-                }
-                return end;
-            }
+            Next::Stop { why, listen, answer } => return life.stop(&why, listen, answer).await,
             Next::Fail { why } => return life.fail(why).await,
             Next::StartAnew => {
-                life.stop("max_lifetime is over", true).await;
+                life.stop("max_lifetime is over", true, None).await;
                 return End::TooOld;
             }
         }
@@ -344,14 +339,17 @@ impl Life {
 
     /// Ends in order: no more events, unless others still speak to it (`listen`); runs end at their next
     /// step, and what is under way gets its time.
-    async fn stop(&mut self, why: &str, listen: bool) -> End {
+    async fn stop(&mut self, why: &str, listen: bool, answer: Option<Answer<()>>) -> End {
         let _ = self.move_to(LifecycleState::Stopping, why);
         self.listeners.stop(listen).await;
         self.cancel.cancel();
         self.drain(listen).await;
         match self.end(LifecycleState::Stopped, why).await {
-            Ok(()) => End::Stopped { listen },
-            Err(error) => End::Failed { why: error, had_success: self.had_success },
+            Ok(()) => End::Stopped { listen, answer },
+            Err(error) => {
+                tell(answer, Ok(()));
+                End::Failed { why: error, had_success: self.had_success }
+            }
         }
     }
 

@@ -13,19 +13,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Surroundings;
 use super::ends::Ends;
 use super::listeners::Listeners;
 use super::reception::Reception;
 use super::run::RunEnd;
 use super::shown::{Shown, said};
 use super::supervise::{Resting, transition};
+use super::{Answer, Surroundings};
 use crate::{Built, Cleanup, Past, ProcessSpec, ProcessStatus, StartCause};
 
 /// How a life ends.
 pub(super) enum End {
-    /// As it was told. `listen` says that what other agents say is still taken in.
-    Stopped { listen: bool },
+    /// As it was told. `listen` says that what other agents say is still taken in; `answer` goes to
+    /// whoever told it, if someone did.
+    Stopped { listen: bool, answer: Option<Answer<()>> },
     /// It could not go on.
     Failed { why: String, had_success: bool },
     /// `max_lifetime` is over.
@@ -294,6 +295,8 @@ impl Life {
             consecutive_failures: fold.consecutive_failures,
             restart_count: self.restarts,
             given_up: false,
+            // Whether there is another life is not known in this one.
+            over: false,
             started_at: alive.then_some(self.started_at),
             uptime_seconds: 0.0,
             last_heartbeat: Some(self.last_heartbeat),

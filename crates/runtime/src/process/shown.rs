@@ -37,6 +37,7 @@ impl Shown {
             consecutive_failures: fold.consecutive_failures,
             restart_count: 0,
             given_up: damage.is_some(),
+            over: true,
             started_at: None,
             uptime_seconds: 0.0,
             last_heartbeat: None,
@@ -114,7 +115,6 @@ impl StatusWatch {
 
     /// It has come to an end, and is not started again by itself. Cheaper to ask than the whole status.
     pub fn is_over(&self) -> bool {
-        let shown = self.shown.borrow();
-        shown.base.state == LifecycleState::Stopped || shown.base.given_up
+        self.shown.borrow().base.over
     }
 }

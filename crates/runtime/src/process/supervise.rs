@@ -93,8 +93,17 @@ impl Supervisor {
             let (end, left) = self.one_life(cause, restarts, answer.take(), resting, commands).await;
             resting = left;
             let why = match end {
-                End::Stopped { listen: true } => return resting,
-                End::Stopped { listen: false } | End::NotStarted => {
+                End::Stopped { listen, answer } => {
+                    // Known before whoever asked for the stop is answered.
+                    self.show_over();
+                    tell(answer, Ok(()));
+                    if !listen {
+                        resting.stop_listening().await;
+                    }
+                    return resting;
+                }
+                End::NotStarted => {
+                    self.show_over();
                     resting.stop_listening().await;
                     return resting;
                 }
@@ -113,7 +122,7 @@ impl Supervisor {
             if hopeless || self.spec.restart.policy == RestartPolicy::Never || restarts >= self.spec.restart.max_restarts {
                 tracing::error!(process = %self.spec.name, %why, restarts, "the process failed and is not started again");
                 resting.stop_listening().await;
-                self.shown.send_modify(|shown| shown.base.given_up = true);
+                self.shown.send_modify(|shown| (shown.base.given_up, shown.base.over) = (true, true));
                 return resting;
             }
             restarts += 1;
@@ -122,10 +131,18 @@ impl Supervisor {
             match self.wait_for_restart(wait, commands, &mut resting).await {
                 Wake::Restart => {}
                 Wake::Start(by_hand) => answer = Some(by_hand),
-                Wake::Stop => return resting,
+                Wake::Stop => {
+                    self.show_over();
+                    return resting;
+                }
             }
             cause = Some(StartCause::Restart);
         }
+    }
+
+    /// Shows that there is no further life, unless someone asks for one.
+    fn show_over(&self) {
+        self.shown.send_modify(|shown| shown.base.over = true);
     }
 
     async fn one_life(
@@ -267,7 +284,7 @@ enum Wake {
     Stop,
 }
 
-fn tell(answer: Option<Answer<()>>, result: Result<(), ControlError>) {
+pub(super) fn tell(answer: Option<Answer<()>>, result: Result<(), ControlError>) {
     if let Some(answer) = answer {
         // Whoever asked may have stopped waiting.
         let _ = answer.send(result);
