@@ -31,7 +31,7 @@ pub use journal::{Appended, Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{InvalidTransition, LifecycleState};
 pub use log::{
     Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention, TornTail,
-    audit, audit_storage, export, raw_records, read,
+    audit, audit_storage, damaged, export, raw_records, read,
 };
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};

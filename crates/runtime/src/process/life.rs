@@ -31,8 +31,8 @@ pub(super) enum End {
     Failed { why: String, had_success: bool },
     /// `max_lifetime` is over.
     TooOld,
-    /// It never came up.
-    NotStarted,
+    /// It never came up. `answer` goes to whoever asked for the start, if someone did.
+    NotStarted { why: String, answer: Option<Answer<()>> },
 }
 
 /// Why no new run begins.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::listeners::Listening;
+use super::supervise::damaged;
 use crate::{ProcessSpec, ProcessStatus};
 
 /// A process as it was at one moment.
@@ -32,7 +33,7 @@ impl Shown {
             name: spec.name.clone(),
             process_id: spec.process_id(),
             state: if damage.is_some() { LifecycleState::Failed } else { state },
-            reason: damage.map_or_else(|| fold.reason.clone(), str::to_owned),
+            reason: damage.map_or_else(|| fold.reason.clone(), damaged),
             invocation_count: fold.invocation_count,
             consecutive_failures: fold.consecutive_failures,
             restart_count: 0,
