@@ -200,6 +200,27 @@ async fn a_pause_outlives_a_crash_and_ends_when_someone_asks_for_a_start() {
 }
 
 #[tokio::test]
+async fn a_stop_while_a_restart_is_waited_for_is_recorded_and_is_the_end() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.max_consecutive_failures = 1;
+    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 3, backoff: Duration::from_secs(3_600) };
+    let runtime = bench.runtime(spec, Act::Fail);
+    let watch = runtime.get_process("p").expect("there is p").watch();
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.state == LifecycleState::Failed).await;
+    assert!(!watch.is_over(), "it will be started again");
+    runtime.stop("p").await.expect("it stops");
+    let status = runtime.process_status("p").await.expect("status");
+    assert_eq!((status.state, status.reason.as_str(), status.over), (LifecycleState::Stopped, "asked to stop", true));
+    assert!(watch.is_over());
+    let last = bench.entries(&runtime).pop();
+    assert!(matches!(last, Some(Entry::StateTransition { to_state: LifecycleState::Stopped, .. })), "{last:?}");
+    runtime.start("p").await.expect("someone asked for it");
+}
+
+#[tokio::test]
 async fn a_process_that_is_not_started_again_says_so() {
     let bench = Bench::new();
     let mut spec = ProcessSpec::new("p");

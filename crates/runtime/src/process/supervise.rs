@@ -129,10 +129,7 @@ impl Supervisor {
             match self.wait_for_restart(wait, commands, &mut resting).await {
                 Wake::Restart => {}
                 Wake::Start(by_hand) => (answer, cause) = (Some(by_hand), StartCause::Asked),
-                Wake::Stop => {
-                    self.show_over();
-                    return resting;
-                }
+                Wake::Stop => return resting,
             }
         }
     }
@@ -232,12 +229,16 @@ impl Supervisor {
                 () = &mut elapsed => return Wake::Restart,
                 heard = resting.next() => resting.hear(heard),
                 command = commands.recv() => match command {
-                    None => return Wake::Stop,
+                    None => {
+                        self.show_over();
+                        return Wake::Stop;
+                    }
                     Some(Command::Start(answer)) => return Wake::Start(answer),
                     Some(Command::Stop { listen, answer }) => {
                         if !listen {
                             resting.stop_listening().await;
                         }
+                        self.stopped(resting).await;
                         tell(Some(answer), Ok(()));
                         return Wake::Stop;
                     }
@@ -245,6 +246,22 @@ impl Supervisor {
                 },
             }
         }
+    }
+
+    /// It was to be started again, and someone wants it to stay as it is.
+    async fn stopped(&self, resting: &mut Resting) {
+        const WHY: &str = "asked to stop";
+        let reception = &mut resting.reception;
+        let from = reception.fold.state;
+        let stopping = reception.push(transition(from, LifecycleState::Stopping, WHY));
+        let stopped = reception.append(transition(LifecycleState::Stopping, LifecycleState::Stopped, WHY)).await;
+        if stopping.is_err() || stopped.is_err() {
+            tracing::error!(process = %self.spec.name, "that the process has stopped could not be recorded");
+        }
+        self.shown.send_modify(|shown| {
+            (shown.base.state, shown.base.reason) = (LifecycleState::Stopped, WHY.to_owned());
+            shown.base.over = true;
+        });
     }
 
     /// Answers a command while the process is not alive.
