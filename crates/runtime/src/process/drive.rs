@@ -126,7 +126,7 @@ impl Life {
         // The fold's own tape: what this run records is there if it is run again in this life.
         let open = self.reception.fold.open_runs.get(&run);
         let (tape, failures) = open.map(|open| (open.tape.clone(), open.failures)).unwrap_or_default();
-        if self.begun.insert(run.clone()) && self.reception.fold.doubtful.contains(&event.event_id) {
+        if self.reception.fold.doubtful.contains(&event.event_id) && self.doubted.insert(run.clone()) {
             tape.lose_end();
         }
         let task = Task {

@@ -60,8 +60,8 @@ pub(super) struct Life {
     pub busy: BTreeSet<String>,
     /// Runs that were held since the start; they wait for an answer and are not tried before it.
     pub waiting: BTreeSet<RunId>,
-    /// Runs that were begun since the start.
-    pub begun: BTreeSet<RunId>,
+    /// Runs that were begun since the start though a step of theirs may be lost; once begun, they lose no more.
+    pub doubted: BTreeSet<RunId>,
     pub cancel: CancellationToken,
     /// Tells them that they are cut off now.
     pub cut: CancellationToken,
@@ -126,7 +126,7 @@ impl Life {
             ends: Ends::default(),
             busy: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            begun: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             cancel: CancellationToken::new(),
             cut: CancellationToken::new(),
             pause: still_paused(past),
