@@ -4,6 +4,8 @@
 mod checkpoint;
 #[path = "process/delivery.rs"]
 mod delivery;
+#[path = "process/pausing.rs"]
+mod pausing;
 mod support;
 
 use std::sync::Arc;

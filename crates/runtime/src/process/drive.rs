@@ -10,8 +10,9 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use super::life::{End, IDLE, Life, Pause};
+use super::life::{End, Life};
 use super::next_run::{Choice, Known};
+use super::pausing::{IDLE, Pause};
 use super::reception::Heard;
 use super::run::{RunEnd, Task};
 use super::supervise::tell;
@@ -148,29 +149,6 @@ impl Life {
         Ok(())
     }
 
-    fn show_activity(&mut self) -> Result<(), String> {
-        match (self.runs.is_empty(), self.reception.fold.state) {
-            (false, LifecycleState::Awaiting | LifecycleState::Suspended) => self.move_to(LifecycleState::Running, "a run is on"),
-            (true, LifecycleState::Running) => match self.pause.clone() {
-                Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why),
-                None => self.move_to(LifecycleState::Awaiting, "waiting for a trigger"),
-            },
-            (true, LifecycleState::Awaiting) => match self.pause.clone() {
-                Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why),
-                None => Ok(()),
-            },
-            (true, LifecycleState::Suspended) if self.pause.is_none() => self.move_to(LifecycleState::Awaiting, "resumed"),
-            _ => Ok(()),
-        }
-    }
-
-    fn wake_if_idle(&mut self) {
-        let idle = self.pause.as_ref().is_some_and(|pause| pause.idle);
-        if idle && self.reception.fold.open_events.len() > self.busy.len() {
-            self.pause = None;
-        }
-    }
-
     fn run_ended(&mut self, ended: Result<Option<RunEnd>, JoinError>) -> Next {
         let ends = match ended {
             Ok(None) => return Next::GoOn,
@@ -249,13 +227,9 @@ impl Life {
             }
             Command::Stop { listen, answer } => return Next::Stop { why: "asked to stop".into(), listen, answer: Some(answer) },
             Command::Pause { why, answer } => {
-                self.pause = Some(Pause { why, until: None, idle: false });
-                let _ = answer.send(Ok(()));
+                drop(answer.send(self.pause(&why).await));
             }
-            Command::Resume(answer) => {
-                self.pause = None;
-                let _ = answer.send(Ok(()));
-            }
+            Command::Resume(answer) => drop(answer.send(self.resume().await)),
             Command::Put { key, value, source, answer } => drop(answer.send(self.put(&key, value, &source).await)),
             Command::Resolve { settlement, answer } => {
                 let run = settlement.run.clone();

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ends::Ends;
 use super::listeners::Listeners;
+use super::pausing::{Pause, still_paused};
 use super::reception::Reception;
 use super::run::RunEnd;
 use super::shown::{Shown, said};
@@ -33,15 +34,6 @@ pub(super) enum End {
     TooOld,
     /// It never came up. `answer` goes to whoever asked for the start, if someone did.
     NotStarted { why: String, answer: Option<Answer<()>> },
-}
-
-/// Why no new run begins.
-#[derive(Debug, Clone)]
-pub(super) struct Pause {
-    pub why: String,
-    pub until: Option<DateTime<Utc>>,
-    /// The next event ends it.
-    pub idle: bool,
 }
 
 /// One life.
@@ -86,15 +78,6 @@ pub(super) struct Parts {
     pub agent: Arc<dyn Agent>,
     pub context: Arc<Context>,
     pub layers: Arc<[Arc<dyn Layer>]>,
-}
-
-/// Why an idle process is suspended.
-pub(super) const IDLE: &str = "idle; the next event wakes it";
-
-/// A pause outlives a crash and an automatic restart. Whoever asks for a start ends it.
-fn still_paused(past: &Past) -> Option<Pause> {
-    let pause = past.fold.pause.as_ref().filter(|pause| past.cause != StartCause::Asked && pause.why != IDLE)?;
-    Some(Pause { why: pause.why.clone(), until: pause.until, idle: false })
 }
 
 /// Records between two checkpoints, at the least; more where a checkpoint is large, so that
