@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dedup::{Dedup, MAX_DEDUP_KEYS, Recalled};
-use crate::{Entry, Journal, LifecycleState, Record};
+use crate::{Entry, Journal, LifecycleState, Record, TOO_OLD};
 
 pub use events::{DeadLetter, EventCounts, MAX_DEAD_LETTERS, TriggerFold};
 pub use runs::OpenRun;
@@ -210,6 +210,8 @@ impl ProcessFold {
             LifecycleState::Suspended if self.pause.is_none() => {
                 self.pause = Some(Pause { why: reason.clone(), until: None });
             }
+            // One that is started anew because of its age was not told that its pause is over.
+            LifecycleState::Stopped if reason == TOO_OLD => {}
             // A process that was told to stop, or waits for work, is paused no more.
             LifecycleState::Awaiting | LifecycleState::Stopped => self.pause = None,
             _ => {}

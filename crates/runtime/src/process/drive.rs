@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_core_agent::{Clock, Directive, RunId, TriggerEvent};
-use flyball_journal::{Appended, Entry, LifecycleState};
+use flyball_journal::{Appended, Entry, LifecycleState, TOO_OLD};
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -61,7 +61,7 @@ pub(super) async fn drive(life: &mut Life, commands: &mut mpsc::Receiver<Command
             Next::Stop { why, listen, answer } => return life.stop(&why, listen, answer).await,
             Next::Fail { why } => return life.fail(why).await,
             Next::StartAnew => {
-                life.stop("max_lifetime is over", true, None).await;
+                life.stop(TOO_OLD, true, None).await;
                 return End::TooOld;
             }
         }
