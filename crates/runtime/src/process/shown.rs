@@ -60,7 +60,7 @@ impl Shown {
         if let Some(started_at) = status.started_at {
             status.uptime_seconds = (now - started_at).as_seconds_f64().max(0.0);
         }
-        status.triggers = self.listening.status(now);
+        status.triggers = self.listening.status();
         status.layers = if self.layers.is_empty() { self.layers_said.clone() } else { said(&self.layers) };
         status
     }
