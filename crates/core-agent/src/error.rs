@@ -17,6 +17,9 @@ pub enum CallError {
     /// The run cannot go on from here, whoever failed: a step could not be recorded. It may be run again.
     #[error("{0}")]
     Abort(String),
+    /// The run was told to stop before the step was begun. Run again, it begins the step.
+    #[error("not begun: the run was told to stop")]
+    Cancelled,
 }
 
 /// A failure, and whether the other side may have acted all the same.

@@ -84,7 +84,8 @@ impl ToolLoop {
     }
 
     /// Makes the calls of one reply side by side, starting them in the reply's order and giving
-    /// their results back in it. A halt or a park starts no new call and awaits those already sent.
+    /// their results back in it. A halt, a park or an order to stop starts no new call and awaits those
+    /// already sent.
     async fn make_calls(&self, run: &Run, turn: u32, reply: &Reply, tools: &[Arc<ToolSpec>]) -> Result<Vec<Message>, CallError> {
         let ended = AtomicBool::new(false);
         // Collected first: a closure over borrowed calls inside the stream is not general enough for `Send`.
@@ -113,8 +114,11 @@ impl ToolLoop {
         if ended.load(Ordering::Acquire) {
             return None;
         }
+        if run.cancel().is_cancelled() {
+            return Some(Err(CallError::Cancelled));
+        }
         let result = self.make_call(run, place, wanted, tools).await;
-        if matches!(result, Err(CallError::Halt(_) | CallError::Park(_) | CallError::Abort(_))) {
+        if matches!(result, Err(CallError::Halt(_) | CallError::Park(_) | CallError::Abort(_) | CallError::Cancelled)) {
             ended.store(true, Ordering::Release);
         }
         Some(result)
@@ -180,6 +184,7 @@ fn gather(
     let mut messages = Vec::with_capacity(results.len());
     let mut halt: Option<Directive> = None;
     let mut park: Option<String> = None;
+    let mut cancelled = false;
     for (wanted, result) in calls.iter().zip(results) {
         match result {
             Some(Ok(reply)) => {
@@ -189,6 +194,7 @@ fn gather(
             Some(Err(CallError::Halt(directive))) => halt.get_or_insert_default().raise(directive),
             Some(Err(CallError::Park(why))) => park = park.or(Some(why)),
             Some(Err(failed @ (CallError::Failed(_) | CallError::Abort(_)))) => return Err(failed),
+            Some(Err(CallError::Cancelled)) => cancelled = true,
             None => {}
         }
     }
@@ -196,6 +202,7 @@ fn gather(
         // A run that waits for an answer must not be ended as if it had one.
         (Some(why), _) => Err(CallError::Park(why)),
         (None, Some(directive)) => Err(CallError::Halt(directive)),
+        (None, None) if cancelled => Err(CallError::Cancelled),
         (None, None) => Ok(messages),
     }
 }
@@ -209,5 +216,6 @@ fn ended(mut outcome: Outcome, error: CallError) -> Result<Outcome, Error> {
         CallError::Park(why) => Err(Error::Parked(why)),
         CallError::Failed(failure) => Err(Error::Failed(failure.message)),
         CallError::Abort(why) => Err(Error::Failed(why)),
+        CallError::Cancelled => Err(Error::Cancelled),
     }
 }

@@ -67,6 +67,7 @@ impl Toolbox for Tools {
             "second" => self.second_started.notify_one(),
             "halt" => return Err(CallError::Halt(Directive::pause("budget"))),
             "park" => return Err(CallError::Park("approval 7".into())),
+            "cancel" => call.run.cancel().cancel(),
             "unsent" => return Err(Failure::unsent("nobody there").into()),
             "nope" => return Err(Failure::unsent("no tool is named 'nope'").into()),
             _ => return Err(Failure::unknown("no answer").into()),
@@ -126,6 +127,14 @@ async fn a_park_outranks_a_halt_and_awaits_what_was_sent() {
     assert_eq!(run(&model, &tools, 5).await.unwrap_err(), Error::Parked("approval 7".into()));
     let started = tools.started.lock().unwrap();
     assert_eq!(*started, ["t0.c0 first", "t0.c1 second", "t0.c2 park"]);
+}
+
+#[tokio::test]
+async fn a_run_that_is_told_to_stop_awaits_what_was_sent_and_begins_no_further_call() {
+    let calls = ["first", "second", "cancel", "second", "park"].map(|name| (name, json!({})));
+    let tools = Arc::new(Tools::default());
+    assert_eq!(run(&Script::new([wants(&calls)]), &tools, 5).await.unwrap_err(), Error::Cancelled);
+    assert_eq!(*tools.started.lock().unwrap(), ["t0.c0 first", "t0.c1 second", "t0.c2 cancel"]);
 }
 
 #[tokio::test]

@@ -68,11 +68,94 @@ fn a_server_that_cannot_be_reached_by_http_is_named() {
 }
 
 #[test]
-fn one_agent_that_cannot_start_ends_the_run_of_all() {
+fn one_agent_that_cannot_start_does_not_keep_the_others_from_running() {
     let scene = scripted("");
     scene.write("other.agent", "name: other\nmodel: scripted:lone.script.yaml\nservers: {tool: {command: no-such-program}}\n");
-    let ended = refused(&scene, &[], 1, &["other did not start"]);
-    assert!(ended.stdout.contains("lone         . stopped: asked to stop"), "{}", ended.stdout);
+    let mut live = Live::start(&mut scene.run());
+    live.says("x failed: server 'tool'");
+    emit_go(&scene);
+    live.says("+ all is well");
+    let other = &scene.ask_json(&["ps"])["processes"]["other"];
+    assert_eq!((&other["state"], &other["given_up"]), (&json!("failed"), &json!(true)));
+    assert!(other["reason"].as_str().is_some_and(|why| why.contains("no-such-program")), "{other}");
+    live.signal("TERM");
+    let ended = live.end(LONG).with_code(0);
+    assert!(ended.stderr.contains("warning: other did not start: server 'tool'"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_server_that_is_there_later_is_connected_to_as_the_restart_policy_says() {
+    let scene = scripted("servers: {tool: {command: ./tool}}\nconfig: {restart_policy: on_failure, restart_backoff: 0.2}");
+    let mut live = Live::start(&mut scene.run());
+    live.says("x failed: server 'tool': there is no program at");
+    let tool = r#"#!/bin/sh
+while read -r line; do
+  id=$(echo "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case "$line" in
+    *'"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"t","version":"0"}}' ;;
+    *) result='{"tools":[]}' ;;
+  esac
+  [ -z "$id" ] || echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":$result}"
+done
+"#;
+    scene.write("tool.new", tool);
+    let (new, tool) = (scene.example().join("tool.new"), scene.example().join("tool"));
+    std::fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::rename(new, tool).unwrap();
+    emit_go(&scene);
+    live.says("+ all is well");
+    live.signal("TERM");
+    live.end(LONG).with_code(0);
+}
+
+#[test]
+fn a_damaged_agent_says_so_and_the_others_run() {
+    let scene = scripted("");
+    scene.write("other.script.yaml", "rules:\n  - say: \"the other one is well\"\n");
+    let other = "name: other\nmodel: scripted:other.script.yaml\ntriggers: [{type: event, event_type: go}]\n";
+    scene.write("other.agent", other);
+    let mut live = Live::start(&mut scene.run());
+    live.says("other        . started");
+    binary::eventually(LONG, || (scene.ask_json(&["emit", "go"])["delivered"] == 2).then_some(())).expect("both take it");
+    live.says("+ the other one is well");
+    live.signal("TERM");
+    live.end(LONG).with_code(0);
+    damage(&scene, "the other one is well");
+
+    for (about, code) in [(["why", "other"], 0), (["runs", "other"], 0), (["journal", "verify"], 1)] {
+        let ended = scene.ask(&about).with_code(code);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        let word = if code == 0 { "`flyball journal verify`" } else { "refuse to start" };
+        assert!(said.contains(word) && !said.contains("goes on from here"), "{said}");
+    }
+    let mut live = Live::start(&mut scene.run());
+    live.says("lone         . started");
+    emit_go(&scene);
+    live.says("+ all is well");
+    let other = &scene.ask_json(&["ps"])["processes"]["other"];
+    assert_eq!((&other["state"], &other["given_up"]), (&json!("failed"), &json!(true)));
+    assert!(other["reason"].as_str().is_some_and(|why| why.contains("its journal is damaged")), "{other}");
+    assert!(scene.ask(&["why", "other"]).with_code(0).stdout.contains("  damaged   its journal is damaged"));
+    live.signal("TERM");
+    let ended = live.end(LONG).with_code(0);
+    assert!(ended.stderr.contains("warning: other did not start: its journal is damaged"), "{}", ended.stderr);
+
+    std::fs::remove_file(scene.example().join("lone.agent")).unwrap();
+    refused(&scene, &[], 1, &["other did not start: its journal is damaged", "`flyball journal verify`"]);
+}
+
+/// Changes one byte of the only record with these words.
+fn damage(scene: &Scene, words: &str) {
+    let mut changed = 0;
+    for entry in std::fs::read_dir(scene.data().join("journal")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(mut bytes) = std::fs::read(&path) else { continue };
+        let Some(at) = bytes.windows(words.len()).position(|part| part == words.as_bytes()) else { continue };
+        bytes[at] ^= 0x20;
+        std::fs::write(&path, bytes).unwrap();
+        changed += 1;
+    }
+    assert_eq!(changed, 1, "one segment has the record");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,6 +195,21 @@ fn a_model_that_cannot_be_reached_fails_the_run_and_not_the_process() {
     assert_eq!((&status["state"], &status["consecutive_failures"]), (&json!("awaiting"), &json!(1)));
     live.signal("TERM");
     live.end(LONG).with_code(0);
+}
+
+#[test]
+fn a_run_that_is_tried_again_is_not_told_as_one_that_was_cut_off() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let scene = lone("openai:test-model", "trigger_delivery: {max_retries: 2, retry_backoff: 0.1}");
+    let mut live = Live::start(scene.run().env("OPENAI_BASE_URL", format!("http://{free}/v1")));
+    live.says("lone         . started");
+    emit_go(&scene);
+    live.says("lone         . tries again (attempt 2 of 3)");
+    live.says("lone         . tries again (attempt 3 of 3)");
+    live.says("x the run failed: ");
+    live.signal("TERM");
+    let ended = live.end(LONG).with_code(0);
+    assert!(!ended.stdout.contains("cut off"), "{}", ended.stdout);
 }
 
 #[test]

@@ -84,6 +84,10 @@ impl Toolbox for IntentToolbox {
         }
         let mut attempt = before;
         loop {
+            // Once its intent is written, a call is made; so whether it still may be is asked before.
+            if call.run.cancel().is_cancelled() {
+                return Err(CallError::Cancelled);
+            }
             attempt += 1;
             let may_be_lost = before == 0 && tape.may_be_lost(&call.step);
             self.intend(call, &tape, attempt).await?;

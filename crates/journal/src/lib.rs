@@ -19,7 +19,7 @@ mod weight;
 
 pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS, Recalled};
 pub use doubt::{Decision, Doubt, doubts, doubts_left};
-pub use entry::{Entry, Record};
+pub use entry::{Again, Entry, Record};
 pub use error::Error;
 pub use fold::{
     DeadLetter, EventCounts, Exchange, MAX_DEAD_LETTERS, MAX_EXCHANGES, MAX_HISTORY, OpenRun, Pause, ProcessFold, TriggerFold,
@@ -30,10 +30,10 @@ pub use history::ReplayEngine;
 pub use index::History;
 pub use intent::Intent;
 pub use journal::{Appended, Journal, MemoryJournal, append_patiently};
-pub use lifecycle::{InvalidTransition, LifecycleState};
+pub use lifecycle::{InvalidTransition, LifecycleState, TOO_OLD};
 pub use log::{
     Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention, TornTail,
-    audit, audit_storage, export, raw_records, read, read_storage,
+    audit, audit_storage, damaged, export, raw_records, read, read_storage,
 };
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};

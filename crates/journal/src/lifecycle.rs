@@ -27,6 +27,9 @@ pub enum LifecycleState {
     Failed,
 }
 
+/// The reason of a stop after which a process is started anew at once, because it is too old.
+pub const TOO_OLD: &str = "max_lifetime is over";
+
 impl LifecycleState {
     /// The process takes events in.
     pub fn is_alive(self) -> bool {

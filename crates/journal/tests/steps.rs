@@ -63,7 +63,7 @@ impl Bench {
     fn new(answers: Vec<Result<ToolReply, CallError>>) -> Self {
         let journal = Arc::new(MemoryJournal::new("p"));
         let run = RunId("r".into());
-        journal.push(Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1 }).expect("pushed");
+        journal.push(Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1, again: None }).expect("pushed");
         let tool = Tool {
             calls: AtomicU32::new(0),
             journal: Arc::clone(&journal),
@@ -249,6 +249,35 @@ async fn a_step_that_is_recorded_as_another_call_is_not_answered_with_its_result
 }
 
 /// A run of which the end of the journal, with its last steps, was lost.
+#[tokio::test]
+async fn a_run_that_is_told_to_stop_leaves_no_intent_of_a_call_that_is_not_made() {
+    for effect in [Effect::Read, Effect::Idempotent, Effect::Irreversible] {
+        let bench = Bench::new(Vec::new());
+        let call = bench.call(Some(effect), None);
+        call.run.cancel().cancel();
+        assert_eq!(bench.toolbox().call(&call).await, Err(CallError::Cancelled));
+        assert_eq!((bench.tool.count(), bench.journal.records().len()), (0, 1), "only the run's start is recorded");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_failed_is_not_made_once_more_by_a_run_that_is_told_to_stop() {
+    let bench = Bench::new(vec![unknown()]);
+    let call = bench.call(Some(Effect::Idempotent), None);
+    let cancel = call.run.cancel().clone();
+    let tool = Arc::clone(&bench.tool);
+    let stopped = async move {
+        while tool.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let toolbox = bench.toolbox();
+    let (result, ()) = tokio::join!(toolbox.call(&call), stopped);
+    assert_eq!(result, Err(CallError::Cancelled));
+    assert_eq!(bench.tool.count(), 1);
+}
+
 fn after_a_lost_end(bench: &Bench, effect: Effect, reconcile: Option<&str>, step: StepId) -> ToolCall {
     let call = ToolCall { step, ..bench.call(Some(effect), reconcile) };
     call.run.extension::<Tape>().lose_end();

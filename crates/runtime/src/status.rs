@@ -27,6 +27,10 @@ pub struct ProcessStatus {
     pub reason: String,
     /// It failed, and will not be started again by itself.
     pub given_up: bool,
+    /// It came to an end, or was never started, and will not be started by itself. A process that is stopped
+    /// to be started anew is not.
+    #[serde(default)]
+    pub over: bool,
     /// Runs that ended or were cut off, ever.
     pub invocation_count: u64,
     /// Runs in a row that failed.

@@ -267,6 +267,29 @@ async fn an_instant_fires_once_over_crashes_and_missed_ones_are_caught_up_with()
     assert_eq!(last.instants(), ["1970-01-01T05:00:00+00:00"]);
 }
 
+#[tokio::test]
+async fn the_next_instant_is_the_one_that_will_fire_though_the_clock_was_set_forward_and_back() {
+    let mut node = Node::new();
+    node.plan.cron = hourly(Overlap::Skip);
+    let runtime = node.runtime(ProcessSpec::new("p"));
+    runtime.start("p").await.expect("it starts");
+    until_moved(&runtime).await;
+    let at_hour = |hours: i64| chrono::DateTime::from_timestamp(hours * 3_600, 0);
+    until(&runtime, "the timer", |status| status.triggers.iter().any(|trigger| trigger.next == at_hour(1))).await;
+    node.clock.advance(HOUR * 10);
+    until(&runtime, "the latest instant", |status| status.events.completed == 1).await;
+    runtime.log().process("p").append(Vec::new()).await.expect("flushed");
+    let mut back = Node::over(node.storage.fork(), ManualClock::new(chrono::DateTime::UNIX_EPOCH));
+    back.plan.cron = hourly(Overlap::Skip);
+    let runtime = back.runtime(ProcessSpec::new("p"));
+    runtime.start("p").await.expect("it starts");
+    let status = until(&runtime, "its timer", |status| status.triggers.iter().any(|trigger| trigger.next.is_some())).await;
+    assert_eq!(status.triggers[0].next.or(status.triggers[1].next), at_hour(11), "the ones before have passed");
+    runtime.stop("p").await.expect("it stops");
+    let status = runtime.process_status("p").await.expect("there is p");
+    assert!(status.triggers.iter().all(|trigger| trigger.next.is_none()), "nothing is armed any more");
+}
+
 /// Waits until the clock's trigger has said where it stands.
 async fn until_moved(runtime: &AgentRuntime) {
     let moved = async {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{
-    CallError, Failure, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
+    CallError, Failure, ManualClock, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
 };
-use flyball_journal::{Entry, Intent, Log, MemoryStorage, Replay, Storage};
+use flyball_journal::{Again, Entry, Intent, Log, MemoryStorage, Replay, Storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
+use flyball_triggers::{CronConfig, CronTrigger, Overlap, Trigger};
 use serde_json::json;
 
 #[tokio::test]
@@ -47,6 +48,26 @@ async fn a_held_run_is_tried_once_at_the_next_start_and_its_call_is_not_made_aga
     assert_eq!((shop.asked.load(Ordering::SeqCst), shop.paid.load(Ordering::SeqCst)), (1, 1));
 }
 
+#[tokio::test]
+async fn a_held_run_does_not_silence_the_clock_that_began_it() {
+    let clock = ManualClock::new(chrono::DateTime::UNIX_EPOCH);
+    let shop = Arc::new(Shop::default());
+    let runtime = woken_by(Some(clock.clone()), &MemoryStorage::default(), &shop);
+    runtime.start("p").await.expect("it starts");
+    let next = async {
+        while runtime.process_status("p").await.expect("there is p").triggers[0].next.is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), next).await.expect("the clock is armed");
+    for held in 1..=3 {
+        // It says where it stands before it is armed, which takes a moment.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        clock.advance(Duration::from_secs(3_600));
+        until_held(&runtime, held).await;
+    }
+}
+
 /// A model that wants one payment, and a till that takes it and says nothing.
 #[derive(Default)]
 struct Shop {
@@ -58,7 +79,7 @@ struct Customer(Arc<Shop>);
 
 struct Till(Arc<Shop>);
 
-struct Plan(Arc<Shop>);
+struct Plan(Arc<Shop>, Option<ManualClock>);
 
 #[async_trait]
 impl Model for Customer {
@@ -91,14 +112,28 @@ impl Blueprint for Plan {
         stack.push(Replay::new(Arc::clone(&past.journal)));
         let agent = stack.agent("buy", 5, Arc::new(Customer(Arc::clone(&self.0))), Arc::new(Till(Arc::clone(&self.0))));
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
-        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        let hourly = |clock: &ManualClock| {
+            let config = CronConfig { overlap: Overlap::Skip, ..CronConfig::new("0 * * * *") };
+            Box::new(CronTrigger::new(config, Arc::new(clock.clone())).expect("it is a clock")) as Box<dyn Trigger>
+        };
+        let triggers = self.1.iter().map(hourly).collect();
+        Ok(Built { agent, context, layers: Vec::new(), triggers, on_stop: None })
     }
 }
 
 fn runtime(storage: &MemoryStorage, shop: &Arc<Shop>) -> Arc<AgentRuntime> {
+    woken_by(None, storage, shop)
+}
+
+/// With a clock that wakes it, where there is one.
+fn woken_by(clock: Option<ManualClock>, storage: &MemoryStorage, shop: &Arc<Shop>) -> Arc<AgentRuntime> {
     let log = Log::resume_storage(Arc::new(storage.clone()), 1 << 20).expect("the log opens");
-    let runtime = AgentRuntime::new(RuntimeParts::new(log.into()));
-    runtime.add_process(ProcessSpec::new("p"), Arc::new(Plan(Arc::clone(shop)))).expect("the name is free");
+    let mut parts = RuntimeParts::new(log.into());
+    if let Some(clock) = &clock {
+        parts.clock = Arc::new(clock.clone());
+    }
+    let runtime = AgentRuntime::new(parts);
+    runtime.add_process(ProcessSpec::new("p"), Arc::new(Plan(Arc::clone(shop), clock))).expect("the name is free");
     Arc::new(runtime)
 }
 
@@ -164,6 +199,11 @@ async fn after_a_torn_end_a_call_that_may_have_been_made_waits_for_an_operator_w
         }
     };
     tokio::time::timeout(Duration::from_secs(20), paid).await.expect("it is paid now");
+    let starts = runtime.log().records("p").expect("read").into_iter().filter_map(|record| match record.entry {
+        Entry::InvocationStart { again, .. } => Some(again),
+        _ => None,
+    });
+    assert_eq!(starts.collect::<Vec<_>>(), [None, Some(Again::Decided)]);
 }
 
 #[tokio::test]

@@ -4,13 +4,15 @@
 mod checkpoint;
 #[path = "process/delivery.rs"]
 mod delivery;
+#[path = "process/pausing.rs"]
+mod pausing;
 mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_core_agent::Directive;
-use flyball_journal::{Entry, LifecycleState};
+use flyball_journal::{Again, Entry, LifecycleState};
 use flyball_runtime::{Control, ControlError, ProcessSpec, Restart, RestartPolicy};
 use serde_json::json;
 use support::{Act, Bench};
@@ -59,13 +61,14 @@ async fn a_run_cut_off_goes_on_under_its_own_id_after_a_restart() {
     second.start("p").await.expect("it starts");
     crashed.until(&second, |status| status.invocation_count == 1).await;
     let starts = crashed.entries(&second).into_iter().filter_map(|entry| match entry {
-        Entry::InvocationStart { run, attempt, .. } => Some((run, attempt)),
+        Entry::InvocationStart { run, attempt, again, .. } => Some((run, attempt, again)),
         _ => None,
     });
     let starts: Vec<_> = starts.collect();
     assert_eq!(starts.len(), 2);
     assert_eq!(starts[0].0, starts[1].0, "it is the same run");
     assert_eq!((starts[0].1, starts[1].1), (1, 2));
+    assert_eq!((starts[0].2, starts[1].2), (None, Some(Again::CutOff)));
 }
 
 #[tokio::test]
@@ -197,6 +200,27 @@ async fn a_pause_outlives_a_crash_and_ends_when_someone_asks_for_a_start() {
     second.stop("p").await.expect("stopped");
     second.start("p").await.expect("someone asked for it");
     crashed.until(&second, |status| status.invocation_count == 2).await;
+}
+
+#[tokio::test]
+async fn a_stop_while_a_restart_is_waited_for_is_recorded_and_is_the_end() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.max_consecutive_failures = 1;
+    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 3, backoff: Duration::from_secs(3_600) };
+    let runtime = bench.runtime(spec, Act::Fail);
+    let watch = runtime.get_process("p").expect("there is p").watch();
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.state == LifecycleState::Failed).await;
+    assert!(!watch.is_over(), "it will be started again");
+    runtime.stop("p").await.expect("it stops");
+    let status = runtime.process_status("p").await.expect("status");
+    assert_eq!((status.state, status.reason.as_str(), status.over), (LifecycleState::Stopped, "asked to stop", true));
+    assert!(watch.is_over());
+    let last = bench.entries(&runtime).pop();
+    assert!(matches!(last, Some(Entry::StateTransition { to_state: LifecycleState::Stopped, .. })), "{last:?}");
+    runtime.start("p").await.expect("someone asked for it");
 }
 
 #[tokio::test]

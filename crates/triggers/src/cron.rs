@@ -12,6 +12,7 @@ use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
 use flyball_core_agent::{Clock, TriggerEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::retry::offer_patiently;
 use crate::{Cursor, Error, Moved, Overlap, Sink, Trigger, identity};
@@ -65,6 +66,8 @@ pub struct CronTrigger {
     last: Option<DateTime<Utc>>,
     /// Nothing was known of it before it was opened.
     first_time: bool,
+    /// For what instant the timer is set.
+    armed: watch::Sender<Option<DateTime<Utc>>>,
 }
 
 /// Under which key the last instant is kept.
@@ -100,7 +103,7 @@ impl CronTrigger {
         }
         let id = identity::trigger_id("cron", &config)?;
         let jitter = Jitter::new(Duration::from_secs_f64(config.jitter), &id);
-        Ok(Self { id, cron, config, jitter, clock, last: None, first_time: true })
+        Ok(Self { id, cron, config, jitter, clock, last: None, first_time: true, armed: watch::Sender::default() })
     }
 
     /// Delays the same instant by another time for another `process`, where there is a jitter.
@@ -156,6 +159,13 @@ impl CronTrigger {
         sink.moved(moved).await.map_err(|closed| Error::Unavailable(closed.to_string()))
     }
 
+    /// Sets the timer for what comes after `last`; `None` if nothing does.
+    fn arm(&self, last: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let at = self.cron.next_after(last).map(|next| self.jitter.of(next.to_utc()));
+        self.armed.send_replace(at);
+        at
+    }
+
     async fn watch(&self, sink: &Sink) -> Result<std::convert::Infallible, Error> {
         let mut last = self.last.unwrap_or_else(|| self.clock.now());
         if self.first_time {
@@ -164,11 +174,11 @@ impl CronTrigger {
             self.tell(sink, moved).await?;
         }
         loop {
-            let Some(next) = self.cron.next_after(last) else {
+            let Some(at) = self.arm(last) else {
                 let expression = self.cron.expression();
                 return Err(Error::Unavailable(format!("cron_expression \"{expression}\" has no further instant")));
             };
-            self.clock.sleep_until(self.jitter.of(next.to_utc())).await;
+            self.clock.sleep_until(at).await;
             let due = self.lateness().judge(&self.cron, &self.jitter, last, self.clock.now());
             last = self.fire(due, sink).await?.max(last);
         }
@@ -189,14 +199,16 @@ impl Trigger for CronTrigger {
         self.config.overlap
     }
 
-    fn calendar(&self) -> Option<Cron> {
-        Some(self.cron.clone())
+    fn armed(&self) -> Option<watch::Receiver<Option<DateTime<Utc>>>> {
+        Some(self.armed.subscribe())
     }
 
     async fn open(&mut self, cursor: &Cursor) -> Result<(), Error> {
         let known = cursor.get(LAST).and_then(|last| last.as_str()?.parse().ok());
         self.first_time = known.is_none();
-        self.last = known.or_else(|| Some(self.clock.now()));
+        let last = known.unwrap_or_else(|| self.clock.now());
+        self.last = Some(last);
+        self.arm(last);
         Ok(())
     }
 

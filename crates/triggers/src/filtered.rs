@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use crate::{Cron, Cursor, Error, Filter, FilterCounts, Overlap, Sink, Trigger};
+use crate::{Cursor, Error, Filter, FilterCounts, Overlap, Sink, Trigger};
 
 /// A trigger whose events pass through a [`Filter`] before the process is asked.
 ///
@@ -45,8 +46,8 @@ impl Trigger for Filtered {
         self.inner.overlap()
     }
 
-    fn calendar(&self) -> Option<Cron> {
-        self.inner.calendar()
+    fn armed(&self) -> Option<watch::Receiver<Option<DateTime<Utc>>>> {
+        self.inner.armed()
     }
 
     fn lingers(&self) -> bool {

@@ -1,10 +1,11 @@
 //! What every trigger is.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::{Cron, Cursor, Error, FilterCounts, Sink};
+use crate::{Cursor, Error, FilterCounts, Sink};
 
 /// What becomes of an event that comes while an earlier one of its trigger is not handled yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +44,9 @@ pub trait Trigger: Send {
         Overlap::Parallel
     }
 
-    /// By which calendar it fires, where it does.
-    fn calendar(&self) -> Option<Cron> {
+    /// For what instant its timer is set, and each change of that; `None` where it has no timer. To be asked
+    /// after [`open`](Trigger::open); once the trigger is gone, so is the sender.
+    fn armed(&self) -> Option<watch::Receiver<Option<DateTime<Utc>>>> {
         None
     }
 

@@ -346,6 +346,27 @@ async fn an_instant_that_fired_does_not_fire_again_after_a_restart_or_when_the_c
 }
 
 #[tokio::test]
+async fn it_says_for_what_instant_its_timer_is_set() {
+    let clock = ManualClock::new(at("2026-01-01T05:00:00Z"));
+    let config = CronConfig { jitter: 600.0, ..CronConfig::new("0 * * * *") };
+    let mut trigger = CronTrigger::new(config, Arc::new(clock.clone())).unwrap();
+    // The clock was set back since: the instants up to seven have fired.
+    trigger.open(&stood_at("2026-01-01T07:00:00Z")).await.unwrap();
+    let mut armed = trigger.armed().unwrap();
+    let next = armed.borrow_and_update().unwrap();
+    assert!(next > at("2026-01-01T08:00:00Z") && next < at("2026-01-01T08:10:00Z"), "{next}");
+    let (sink, offers) = Sink::channel(8);
+    let mut cron = Running { clock: clock.clone(), offers, _task: tokio::spawn(Box::new(trigger).run(sink)) };
+    clock.advance((next - at("2026-01-01T05:00:00Z")).to_std().unwrap());
+    assert_eq!(cron.take().await.timestamp, next);
+    let later = async { armed.wait_for(|armed| *armed > Some(next)).await.map(|armed| *armed) };
+    let after = tokio::time::timeout(Duration::from_secs(20), later).await.expect("it is set anew").unwrap().unwrap();
+    assert!(after > at("2026-01-01T09:00:00Z"), "{after}");
+    cron._task.abort();
+    assert!(cron._task.await.unwrap_err().is_cancelled() && armed.has_changed().is_err(), "its timer is gone with it");
+}
+
+#[tokio::test]
 async fn what_is_caught_up_with_waits_for_its_turn_though_instants_are_let_pass_else() {
     let config = CronConfig { missed: Missed::All, ..CronConfig::new("0 * * * *") };
     let mut cron = running_from(config, &stood_at("2026-01-01T04:00:00Z"), "2026-01-01T06:30:00Z").await;

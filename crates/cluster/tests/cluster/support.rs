@@ -49,6 +49,7 @@ fn status(name: &str) -> ProcessStatus {
         consecutive_failures: 1,
         restart_count: 0,
         given_up: false,
+        over: false,
         started_at: None,
         uptime_seconds: 1.5,
         last_heartbeat: Some(chrono::DateTime::UNIX_EPOCH),

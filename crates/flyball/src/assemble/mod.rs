@@ -72,6 +72,15 @@ impl Assembly {
         }
     }
 
+    /// What can be found to be a mistake of the manifest, or of a file that it names, without anything being
+    /// started. The error is for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        let mission = &self.config.mission;
+        let judge = mission.eval_model.as_deref().filter(|_| mission.enabled);
+        let models = std::iter::once(self.config.model.as_str()).chain(judge);
+        models.into_iter().try_for_each(|model| ModelChoice::parse(model)?.make(&self.dir).map(drop))
+    }
+
     fn context(&self) -> Result<Context, String> {
         let context = &self.config.context;
         let memory = match context.memory_provider {

@@ -1,6 +1,6 @@
 //! What the commands that look back share: the journals of a data directory, as one past.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,6 +85,12 @@ impl Past {
             None if names.is_empty() => ": no process has been started yet".to_owned(),
             None => format!("; it has: {known}"),
         })
+    }
+
+    /// The processes that do not run because of damage, and what is damaged.
+    pub fn damaged(&self) -> Result<BTreeMap<String, String>> {
+        let each = self.journals.iter().map(|journal| flyball_journal::damaged(&journal.dir));
+        Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     /// The journal of a process: where it wrote last, if it was moved from one to another.
@@ -180,6 +186,14 @@ pub fn short(text: &str) -> String {
 /// An instant, in the zone of whoever reads it.
 pub fn instant(at: DateTime<Utc>) -> String {
     at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// What is said of a process that does not run because of damage.
+pub fn damage_advice(what: &str) -> String {
+    format!(
+        "its journal is damaged, and it will not run on a guess: {} (`flyball journal verify` says where; put that segment back from a copy, or start the agent under another name)",
+        short(what)
+    )
 }
 
 /// How long a run took.

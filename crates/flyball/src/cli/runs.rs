@@ -8,7 +8,7 @@ use flyball_journal::history::{self, RunOutcome, RunSummary};
 use owo_colors::OwoColorize;
 
 use super::output::{self, colour};
-use super::past::{Past, instant, price, short, took};
+use super::past::{Past, damage_advice, instant, price, short, took};
 use super::{At, Output};
 use crate::instance::DataDir;
 
@@ -39,6 +39,7 @@ impl Runs {
             };
             runs.extend_from_slice(history::Runs::of(&*records, price).list());
         }
+        let damaged = past.damaged()?;
         drop(past);
         runs.retain(|run| name.as_ref().is_none_or(|name| run.process == *name));
         // Those of one journal stay in its order, unless a clock was set back.
@@ -49,6 +50,10 @@ impl Runs {
             Output::Json => output::json(&runs)?,
             Output::Human if runs.is_empty() => output::line("no run has begun"),
             Output::Human => table(runs),
+        }
+        // Beside the list: what could not be read is missing in it.
+        for (process, what) in damaged.iter().filter(|(process, _)| name.as_ref().is_none_or(|name| name == *process)) {
+            eprintln!("warning: {process}: {}", damage_advice(what));
         }
         Ok(ExitCode::SUCCESS)
     }

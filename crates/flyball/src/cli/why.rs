@@ -32,8 +32,9 @@ impl Why {
         let mut past = Past::open(data)?;
         if let Some(name) = past.process(&self.about)? {
             let records = past.journal_of(&name)?.standing(&name)?;
+            let damage = past.damaged()?.remove(&name);
             drop(past);
-            let standing = process::Standing::of(&records, &name, data).await;
+            let standing = process::Standing::of(&records, &name, data, damage).await;
             match self.output {
                 Output::Json => output::json(&standing)?,
                 Output::Human => standing.lines(data).iter().for_each(|line| output::line(line)),

@@ -69,7 +69,7 @@ impl Toolbox for Watched<dyn Toolbox> {
             Ok(reply) => self.watch.saw_call(call, &reply.text, reply.is_error).await,
             Err(CallError::Failed(failure)) => self.watch.saw_call(call, &failure.message, true).await,
             // Not an answer: the run ends or waits.
-            Err(CallError::Halt(_) | CallError::Park(_) | CallError::Abort(_)) => {}
+            Err(CallError::Halt(_) | CallError::Park(_) | CallError::Abort(_) | CallError::Cancelled) => {}
         }
         result
     }

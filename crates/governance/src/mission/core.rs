@@ -212,6 +212,7 @@ impl Core {
                 Err(CallError::Halt(directive)) => return Ok(Err(Silence::Halted(directive))),
                 Err(CallError::Park(why)) => return Err(Error::Parked(why)),
                 Err(CallError::Abort(why)) => return Err(Error::Failed(why)),
+                Err(CallError::Cancelled) => return Err(Error::Cancelled),
             }
         }
         Ok(Err(Silence::Said(why)))

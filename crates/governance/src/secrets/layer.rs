@@ -274,6 +274,6 @@ fn masked(result: Result<ToolReply, CallError>, masker: &Masker) -> Result<ToolR
         }
         Err(CallError::Park(why)) => Err(CallError::Park(masker.mask(&why))),
         Err(CallError::Abort(why)) => Err(CallError::Abort(masker.mask(&why))),
-        Err(halt @ CallError::Halt(_)) => Err(halt),
+        Err(ended @ (CallError::Halt(_) | CallError::Cancelled)) => Err(ended),
     }
 }

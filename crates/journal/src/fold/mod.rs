@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::dedup::{Dedup, MAX_DEDUP_KEYS, Recalled};
 use crate::tape::LeftCall;
-use crate::{Entry, Journal, LifecycleState, Record};
+use crate::{Entry, Journal, LifecycleState, Record, TOO_OLD};
 
 pub use events::{DeadLetter, EventCounts, MAX_DEAD_LETTERS, TriggerFold};
 pub use runs::OpenRun;
@@ -172,7 +172,7 @@ impl ProcessFold {
             Entry::Redelivered { event_id, .. } => self.redeliver(seq, &event_id),
             Entry::Dismissed { event_id, .. } => self.dismiss(&event_id),
             Entry::TailLost { events, .. } => self.doubt(&events),
-            Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, attempt),
+            Entry::InvocationStart { run, event_id, attempt, .. } => self.begin(run, event_id, attempt),
             Entry::ModelReply { run, step, reply } => self.tape(&run, |tape| tape.set_reply(&step, &reply)),
             Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
                 self.tape(&run, |tape| tape.set_intent(&step, attempt, effect, LeftCall { seq, at, tool, args }));
@@ -217,6 +217,8 @@ impl ProcessFold {
             LifecycleState::Suspended if self.pause.is_none() => {
                 self.pause = Some(Pause { why: reason.clone(), until: None });
             }
+            // One that is started anew because of its age was not told that its pause is over.
+            LifecycleState::Stopped if reason == TOO_OLD => {}
             // A process that was told to stop, or waits for work, is paused no more.
             LifecycleState::Awaiting | LifecycleState::Stopped => self.pause = None,
             _ => {}
@@ -277,7 +279,11 @@ mod tests {
     fn folding_on_from_a_checkpoint_leaves_its_record_as_it_was() {
         let run = RunId("r".into());
         let mut fold = ProcessFold::default();
-        fold.apply(1, DateTime::UNIX_EPOCH, &Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1 });
+        fold.apply(
+            1,
+            DateTime::UNIX_EPOCH,
+            &Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1, again: None },
+        );
         let checkpoint = Entry::Checkpoint { fold: Box::new(fold), layers: Map::new() };
         let before = serde_json::to_string(&checkpoint).expect("written");
         let says = Entry::ModelReply { run, step: StepId::turn(0), reply: Reply::say("hello") };

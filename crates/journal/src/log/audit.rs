@@ -99,6 +99,13 @@ pub fn audit_storage(storage: &dyn Storage) -> Result<Audit, Error> {
     Ok(audit)
 }
 
+/// The processes that would refuse to start from the log in `dir`, and why; read without owning it.
+///
+/// Blocks while it reads what a start would. The error is one of reading, or that nothing would start from it.
+pub fn damaged(dir: &Path) -> Result<BTreeMap<String, String>, Error> {
+    recover::read::<Vec<crate::Record>>(&open(dir)?, Extent::Needed).map(|(recovery, _)| recovery.damaged)
+}
+
 /// The storage of a log that must be there already.
 pub(crate) fn open(dir: &Path) -> Result<FileStorage, Error> {
     let failed = |error: std::io::Error| Error::Io { action: "reading", path: dir.to_owned(), cause: error.to_string() };

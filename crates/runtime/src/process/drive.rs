@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_core_agent::{Clock, Directive, RunId, TriggerEvent};
-use flyball_journal::{Appended, Entry, LifecycleState};
+use flyball_journal::{Appended, Entry, LifecycleState, TOO_OLD};
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use super::life::{End, IDLE, Life, Pause};
+use super::life::{End, Life};
 use super::next_run::{Choice, Known};
+use super::pausing::{IDLE, Pause};
 use super::reception::Heard;
 use super::run::{RunEnd, Task};
+use super::supervise::tell;
 use super::{Answer, Command};
 use crate::ControlError;
 
@@ -56,16 +58,10 @@ pub(super) async fn drive(life: &mut Life, commands: &mut mpsc::Receiver<Command
         };
         match next {
             Next::GoOn => {}
-            Next::Stop { why, listen, answer } => {
-                let end = life.stop(&why, listen).await;
-                if let Some(answer) = answer {
-                    let _ = answer.send(Ok(()));
-                }
-                return end;
-            }
+            Next::Stop { why, listen, answer } => return life.stop(&why, listen, answer).await,
             Next::Fail { why } => return life.fail(why).await,
             Next::StartAnew => {
-                life.stop("max_lifetime is over", true).await;
+                life.stop(TOO_OLD, true, None).await;
                 return End::TooOld;
             }
         }
@@ -130,13 +126,14 @@ impl Life {
 
     fn begin_run(&mut self, run: RunId, event: TriggerEvent, attempt: u32) -> Result<(), String> {
         let Some(parts) = self.parts.clone() else { return Err("its parts are gone".into()) };
-        let entry = Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt };
-        self.reception.push(entry)?;
+        let tries = self.spec.delivery.max_retries.saturating_add(1);
+        let again = self.reception.fold.open_runs.get(&run).map(|open| open.again(tries));
+        self.reception.push(Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt, again })?;
         self.busy.insert(event.event_id.clone());
         // The fold's own tape: what this run records is there if it is run again in this life.
         let open = self.reception.fold.open_runs.get(&run);
         let (tape, failures) = open.map(|open| (open.tape.clone(), open.failures)).unwrap_or_default();
-        if self.begun.insert(run.clone()) && self.reception.fold.doubtful.contains(&event.event_id) {
+        if self.reception.fold.doubtful.contains(&event.event_id) && self.doubted.insert(run.clone()) {
             tape.lose_end();
         }
         let task = Task {
@@ -156,29 +153,6 @@ impl Life {
         };
         self.runs.spawn(task.run().map(Some));
         Ok(())
-    }
-
-    fn show_activity(&mut self) -> Result<(), String> {
-        match (self.runs.is_empty(), self.reception.fold.state) {
-            (false, LifecycleState::Awaiting | LifecycleState::Suspended) => self.move_to(LifecycleState::Running, "a run is on"),
-            (true, LifecycleState::Running) => match self.pause.clone() {
-                Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why),
-                None => self.move_to(LifecycleState::Awaiting, "waiting for a trigger"),
-            },
-            (true, LifecycleState::Awaiting) => match self.pause.clone() {
-                Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why),
-                None => Ok(()),
-            },
-            (true, LifecycleState::Suspended) if self.pause.is_none() => self.move_to(LifecycleState::Awaiting, "resumed"),
-            _ => Ok(()),
-        }
-    }
-
-    fn wake_if_idle(&mut self) {
-        let idle = self.pause.as_ref().is_some_and(|pause| pause.idle);
-        if idle && self.reception.fold.open_events.len() > self.busy.len() {
-            self.pause = None;
-        }
     }
 
     fn run_ended(&mut self, ended: Result<Option<RunEnd>, JoinError>) -> Next {
@@ -259,13 +233,9 @@ impl Life {
             }
             Command::Stop { listen, answer } => return Next::Stop { why: "asked to stop".into(), listen, answer: Some(answer) },
             Command::Pause { why, answer } => {
-                self.pause = Some(Pause { why, until: None, idle: false });
-                let _ = answer.send(Ok(()));
+                drop(answer.send(self.pause(&why).await));
             }
-            Command::Resume(answer) => {
-                self.pause = None;
-                let _ = answer.send(Ok(()));
-            }
+            Command::Resume(answer) => drop(answer.send(self.resume().await)),
             Command::Put { key, value, source, answer } => drop(answer.send(self.put(&key, value, &source).await)),
             Command::Resolve { settlement, answer } => {
                 let run = settlement.run.clone();
@@ -354,14 +324,17 @@ impl Life {
 
     /// Ends in order: no more events, unless others still speak to it (`listen`); runs end at their next
     /// step, and what is under way gets its time.
-    async fn stop(&mut self, why: &str, listen: bool) -> End {
+    async fn stop(&mut self, why: &str, listen: bool, answer: Option<Answer<()>>) -> End {
         let _ = self.move_to(LifecycleState::Stopping, why);
         self.listeners.stop(listen).await;
         self.cancel.cancel();
         self.drain(listen).await;
         match self.end(LifecycleState::Stopped, why).await {
-            Ok(()) => End::Stopped { listen },
-            Err(error) => End::Failed { why: error, had_success: self.had_success },
+            Ok(()) => End::Stopped { listen, answer },
+            Err(error) => {
+                tell(answer, Ok(()));
+                End::Failed { why: error, had_success: self.had_success }
+            }
         }
     }
 

@@ -13,35 +13,28 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Surroundings;
 use super::checkpoint::Pace;
 use super::ends::Ends;
 use super::listeners::Listeners;
+use super::pausing::{Pause, still_paused};
 use super::reception::Reception;
 use super::run::RunEnd;
 use super::shown::{Shown, said};
 use super::supervise::{Resting, transition};
+use super::{Answer, Surroundings};
 use crate::{Built, Cleanup, Past, ProcessSpec, ProcessStatus, StartCause};
 
 /// How a life ends.
 pub(super) enum End {
-    /// As it was told. `listen` says that what other agents say is still taken in.
-    Stopped { listen: bool },
+    /// As it was told. `listen` says that what other agents say is still taken in; `answer` goes to
+    /// whoever told it, if someone did.
+    Stopped { listen: bool, answer: Option<Answer<()>> },
     /// It could not go on.
     Failed { why: String, had_success: bool },
     /// `max_lifetime` is over.
     TooOld,
-    /// It never came up.
-    NotStarted,
-}
-
-/// Why no new run begins.
-#[derive(Debug, Clone)]
-pub(super) struct Pause {
-    pub why: String,
-    pub until: Option<DateTime<Utc>>,
-    /// The next event ends it.
-    pub idle: bool,
+    /// It never came up. `answer` goes to whoever asked for the start, if someone did.
+    NotStarted { why: String, answer: Option<Answer<()>> },
 }
 
 /// One life.
@@ -60,8 +53,8 @@ pub(super) struct Life {
     pub busy: BTreeSet<String>,
     /// Runs that were held since the start; they wait for an answer and are not tried before it.
     pub waiting: BTreeSet<RunId>,
-    /// Runs that were begun since the start.
-    pub begun: BTreeSet<RunId>,
+    /// Runs that were begun since the start though a step of theirs may be lost; once begun, they lose no more.
+    pub doubted: BTreeSet<RunId>,
     pub cancel: CancellationToken,
     /// Tells them that they are cut off now.
     pub cut: CancellationToken,
@@ -85,15 +78,6 @@ pub(super) struct Parts {
     pub agent: Arc<dyn Agent>,
     pub context: Arc<Context>,
     pub layers: Arc<[Arc<dyn Layer>]>,
-}
-
-/// Why an idle process is suspended.
-pub(super) const IDLE: &str = "idle; the next event wakes it";
-
-/// A pause outlives a crash and an automatic restart. Whoever asks for a start ends it.
-fn still_paused(past: &Past) -> Option<Pause> {
-    let pause = past.fold.pause.as_ref().filter(|pause| past.cause != StartCause::Asked && pause.why != IDLE)?;
-    Some(Pause { why: pause.why.clone(), until: pause.until, idle: false })
 }
 
 /// Servers that do not end in this time are left to the system.
@@ -121,7 +105,7 @@ impl Life {
             ends: Ends::default(),
             busy: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            begun: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             cancel: CancellationToken::new(),
             cut: CancellationToken::new(),
             pause: still_paused(past),
@@ -269,6 +253,8 @@ impl Life {
             consecutive_failures: fold.consecutive_failures,
             restart_count: self.restarts,
             given_up: false,
+            // Whether there is another life is not known in this one.
+            over: false,
             started_at: alive.then_some(self.started_at),
             uptime_seconds: 0.0,
             last_heartbeat: Some(self.last_heartbeat),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use flyball_journal::ProcessFold;
-use flyball_triggers::{Cron, FilterCounts, Overlap, Sink, Trigger};
+use flyball_triggers::{FilterCounts, Overlap, Sink, Trigger};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
@@ -34,7 +34,7 @@ struct OneTrigger {
     kind: &'static str,
     remark: Option<String>,
     overlap: Overlap,
-    calendar: Option<Cron>,
+    armed: Option<watch::Receiver<Option<DateTime<Utc>>>>,
     filter: Option<watch::Receiver<FilterCounts>>,
 }
 
@@ -123,23 +123,24 @@ impl OneTrigger {
             kind: trigger.kind(),
             remark: trigger.remark(),
             overlap: trigger.overlap(),
-            calendar: trigger.calendar(),
+            armed: trigger.armed(),
             filter: trigger.filter_counts(),
         }
     }
 }
 
 impl Listening {
-    /// Each trigger, as it is at `now`.
-    pub fn status(&self, now: DateTime<Utc>) -> Vec<TriggerStatus> {
-        self.each.iter().zip(&self.now).map(|(trigger, moving)| trigger.status(moving, now)).collect()
+    /// Each trigger, as it is now.
+    pub fn status(&self) -> Vec<TriggerStatus> {
+        self.each.iter().zip(&self.now).map(|(trigger, moving)| trigger.status(moving)).collect()
     }
 }
 
 impl OneTrigger {
-    fn status(&self, moving: &Moving, now: DateTime<Utc>) -> TriggerStatus {
+    fn status(&self, moving: &Moving) -> TriggerStatus {
         let filter = self.filter.as_ref().map(|counts| counts.borrow().clone()).unwrap_or_default();
-        let next = self.calendar.as_ref().filter(|_| moving.error.is_none()).and_then(|cron| cron.next_after(now));
+        // Once the sender is gone, so is the timer.
+        let armed = self.armed.as_ref().filter(|armed| armed.has_changed().is_ok());
         TriggerStatus {
             id: self.id.clone(),
             kind: self.kind.to_owned(),
@@ -148,7 +149,7 @@ impl OneTrigger {
             last_filtered: filter.last,
             skipped: moving.skipped,
             last_skipped: (moving.skipped > 0).then(|| moving.last_skipped.clone()),
-            next: next.map(|next| next.to_utc()),
+            next: armed.and_then(|armed| *armed.borrow()),
             remark: self.remark.clone(),
             error: moving.error.clone(),
         }

@@ -6,6 +6,7 @@ mod ends;
 mod life;
 mod listeners;
 mod next_run;
+mod pausing;
 mod reception;
 mod run;
 mod shown;

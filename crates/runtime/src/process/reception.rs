@@ -202,10 +202,12 @@ impl Reception {
         }));
     }
 
-    /// An event of this trigger is not handled yet, or is on its way to the disk.
+    /// An event of this trigger is not handled yet, or is on its way to the disk. One whose run is held keeps
+    /// nobody waiting.
     fn has_open(&self, trigger_id: &str) -> bool {
         let from = (trigger_id.to_owned(), String::new());
-        self.fold.open_events.values().any(|event| event.trigger_id == trigger_id)
+        let held = |id: &str| self.fold.open_runs.values().any(|open| open.held.is_some() && open.event_id == id);
+        self.fold.open_events.values().any(|event| event.trigger_id == trigger_id && !held(&event.event_id))
             || self.keys_on_the_way.range(from..).next().is_some_and(|(first, _)| first == trigger_id)
     }
 

@@ -1,12 +1,15 @@
 //! One run, in a task of its own: from the event to a durable end.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_context::Exchange;
 use flyball_core_agent::{Change, Clock, Error, Invocation, Outcome, Run, RunId, TriggerEvent};
 use flyball_journal::{Appended, Entry, Journal, Tape, append_patiently};
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use super::ends::Recording;
@@ -57,7 +60,8 @@ impl Task {
         let run = Run::caused(self.run.clone(), &self.process, hops, self.cancel.clone());
         run.set_extension(Arc::new(self.tape.clone()));
         let result = tokio::select! {
-            result = self.invoke(&run) => result,
+            // What panics harms its own run, which is tried again or ends like one that failed.
+            result = AssertUnwindSafe(self.invoke(&run)).catch_unwind() => result.unwrap_or_else(|panic| Err(panicked(&*panic))),
             () = self.cut.cancelled() => Err(Error::Cancelled),
         };
         self.record(&run, result).await
@@ -114,6 +118,11 @@ impl Task {
         });
         RunEnd { event_id, recorded: Some((appended, entry)), outcome, finish, lost: None }
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    Error::Failed(format!("the run panicked: {}", said.as_deref().unwrap_or("nobody knows why")))
 }
 
 /// A run's last write of each key, in the order of the last writes' first appearance.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::listeners::Listening;
+use super::supervise::damaged;
 use crate::{ProcessSpec, ProcessStatus};
 
 /// A process as it was at one moment.
@@ -32,11 +33,12 @@ impl Shown {
             name: spec.name.clone(),
             process_id: spec.process_id(),
             state: if damage.is_some() { LifecycleState::Failed } else { state },
-            reason: damage.map_or_else(|| fold.reason.clone(), str::to_owned),
+            reason: damage.map_or_else(|| fold.reason.clone(), damaged),
             invocation_count: fold.invocation_count,
             consecutive_failures: fold.consecutive_failures,
             restart_count: 0,
             given_up: damage.is_some(),
+            over: true,
             started_at: None,
             uptime_seconds: 0.0,
             last_heartbeat: None,
@@ -58,7 +60,7 @@ impl Shown {
         if let Some(started_at) = status.started_at {
             status.uptime_seconds = (now - started_at).as_seconds_f64().max(0.0);
         }
-        status.triggers = self.listening.status(now);
+        status.triggers = self.listening.status();
         status.layers = if self.layers.is_empty() { self.layers_said.clone() } else { said(&self.layers) };
         status
     }
@@ -114,7 +116,6 @@ impl StatusWatch {
 
     /// It has come to an end, and is not started again by itself. Cheaper to ask than the whole status.
     pub fn is_over(&self) -> bool {
-        let shown = self.shown.borrow();
-        shown.base.state == LifecycleState::Stopped || shown.base.given_up
+        self.shown.borrow().base.over
     }
 }

@@ -87,56 +87,80 @@ impl Supervisor {
     /// One start by hand, and the restarts that follow from it.
     async fn live(&mut self, answer: Answer<()>, mut resting: Resting, commands: &mut mpsc::Receiver<Command>) -> Resting {
         let mut answer = Some(answer);
-        let mut cause = None;
+        let was_over = resting.reception.fold.state.is_over();
+        let mut cause = if was_over { StartCause::Asked } else { StartCause::Recovery };
         let mut restarts = 0;
         loop {
             let (end, left) = self.one_life(cause, restarts, answer.take(), resting, commands).await;
             resting = left;
-            let why = match end {
-                End::Stopped { listen: true } => return resting,
-                End::Stopped { listen: false } | End::NotStarted => {
-                    resting.stop_listening().await;
+            let (why, asked) = match end {
+                End::Stopped { listen, answer } => {
+                    // Known before whoever asked for the stop is answered.
+                    self.show_over();
+                    tell(answer, Ok(()));
+                    if !listen {
+                        resting.stop_listening().await;
+                    }
                     return resting;
                 }
                 End::TooOld => {
-                    cause = Some(StartCause::Restart);
+                    cause = StartCause::Restart;
                     continue;
                 }
                 End::Failed { why, had_success } => {
                     restarts = if had_success { 0 } else { restarts };
-                    why
+                    cause = StartCause::Restart;
+                    (why, None)
                 }
+                // Not up yet: what it was to be started for is still to be done.
+                End::NotStarted { why, answer } => (why, answer),
             };
-            // A journal that takes no records any more takes none in the next life either.
-            let journal = resting.reception.journal.append(Vec::new()).await;
-            let hopeless = journal.is_err_and(|error| matches!(error, flyball_journal::Error::Closed(_)));
-            if hopeless || self.spec.restart.policy == RestartPolicy::Never || restarts >= self.spec.restart.max_restarts {
+            if self.is_hopeless(restarts, &*Arc::clone(&resting.reception.journal)).await {
                 tracing::error!(process = %self.spec.name, %why, restarts, "the process failed and is not started again");
                 resting.stop_listening().await;
-                self.shown.send_modify(|shown| shown.base.given_up = true);
+                self.shown.send_modify(|shown| (shown.base.given_up, shown.base.over) = (true, true));
+                tell(asked, Err(self.not_started(&why)));
                 return resting;
             }
             restarts += 1;
             let wait = (self.spec.restart.backoff * 2_u32.saturating_pow(restarts - 1)).min(MAX_BACKOFF);
             tracing::warn!(process = %self.spec.name, %why, ?wait, "the process failed and will be started again");
+            tell(asked, Err(self.not_started(&format!("{why}; it is tried again in {} s", wait.as_secs_f64()))));
             match self.wait_for_restart(wait, commands, &mut resting).await {
                 Wake::Restart => {}
-                Wake::Start(by_hand) => answer = Some(by_hand),
+                Wake::Start(by_hand) => (answer, cause) = (Some(by_hand), StartCause::Asked),
                 Wake::Stop => return resting,
             }
-            cause = Some(StartCause::Restart);
         }
+    }
+
+    /// A process that failed is not started again by itself.
+    async fn is_hopeless(&self, restarts: u32, journal: &dyn Journal) -> bool {
+        let restart = &self.spec.restart;
+        if self.damage.is_some() || restart.policy == RestartPolicy::Never || restarts >= restart.max_restarts {
+            return true;
+        }
+        // A journal that takes no records any more takes none in the next life either.
+        journal.append(Vec::new()).await.is_err_and(|error| matches!(error, flyball_journal::Error::Closed(_)))
+    }
+
+    fn not_started(&self, why: &str) -> ControlError {
+        ControlError::Failed(format!("{} did not start: {why}", self.spec.name))
+    }
+
+    /// Shows that there is no further life, unless someone asks for one.
+    fn show_over(&self) {
+        self.shown.send_modify(|shown| shown.base.over = true);
     }
 
     async fn one_life(
         &mut self,
-        cause: Option<StartCause>,
+        cause: StartCause,
         restarts: u32,
         answer: Option<Answer<()>>,
         resting: Resting,
         commands: &mut mpsc::Receiver<Command>,
     ) -> (End, Resting) {
-        let by_hand = cause.is_none();
         match self.begin(cause, restarts, resting).await {
             Ok(mut life) => {
                 self.lent.send_replace(life.parts.as_ref().map(|parts| Arc::clone(&parts.context)));
@@ -145,22 +169,14 @@ impl Supervisor {
                 self.lent.send_replace(None);
                 (end, life.rest())
             }
-            Err((why, resting)) => {
-                tell(answer, Err(ControlError::Failed(format!("{} did not start: {why}", self.spec.name))));
-                (if by_hand { End::NotStarted } else { End::Failed { why, had_success: false } }, *resting)
-            }
+            Err((why, resting)) => (End::NotStarted { why, answer }, *resting),
         }
     }
 
     /// Builds the process anew. What other agents say meanwhile is heard, if it was before.
-    async fn begin(
-        &mut self,
-        cause: Option<StartCause>,
-        restarts: u32,
-        resting: Resting,
-    ) -> Result<Box<Life>, (String, Box<Resting>)> {
+    async fn begin(&mut self, cause: StartCause, restarts: u32, resting: Resting) -> Result<Box<Life>, (String, Box<Resting>)> {
         if let Some(damage) = &self.damage {
-            let why = format!("its journal is damaged ({damage}); it will not run on a guess");
+            let why = damaged(damage);
             return Err((why, Box::new(resting)));
         }
         let records = match self.records(&*Arc::clone(&resting.reception.journal)).await {
@@ -168,7 +184,6 @@ impl Supervisor {
             Err(why) => return Err((why, Box::new(resting))),
         };
         let fold = resting.reception.fold.clone();
-        let cause = cause.unwrap_or(if fold.state.is_over() { StartCause::Asked } else { StartCause::Recovery });
         let past = Past { records, fold, journal: Arc::clone(&resting.reception.journal), cause };
         let (spec, surroundings) = (Arc::clone(&self.spec), self.surroundings.clone());
         let mut life = Box::new(Life::new(spec, surroundings, &past, resting, self.shown.clone(), restarts));
@@ -214,12 +229,16 @@ impl Supervisor {
                 () = &mut elapsed => return Wake::Restart,
                 heard = resting.next() => resting.hear(heard),
                 command = commands.recv() => match command {
-                    None => return Wake::Stop,
+                    None => {
+                        self.show_over();
+                        return Wake::Stop;
+                    }
                     Some(Command::Start(answer)) => return Wake::Start(answer),
                     Some(Command::Stop { listen, answer }) => {
                         if !listen {
                             resting.stop_listening().await;
                         }
+                        self.stopped(resting).await;
                         tell(Some(answer), Ok(()));
                         return Wake::Stop;
                     }
@@ -227,6 +246,22 @@ impl Supervisor {
                 },
             }
         }
+    }
+
+    /// It was to be started again, and someone wants it to stay as it is.
+    async fn stopped(&self, resting: &mut Resting) {
+        const WHY: &str = "asked to stop";
+        let reception = &mut resting.reception;
+        let from = reception.fold.state;
+        let stopping = reception.push(transition(from, LifecycleState::Stopping, WHY));
+        let stopped = reception.append(transition(LifecycleState::Stopping, LifecycleState::Stopped, WHY)).await;
+        if stopping.is_err() || stopped.is_err() {
+            tracing::error!(process = %self.spec.name, "that the process has stopped could not be recorded");
+        }
+        self.shown.send_modify(|shown| {
+            (shown.base.state, shown.base.reason) = (LifecycleState::Stopped, WHY.to_owned());
+            shown.base.over = true;
+        });
     }
 
     /// Answers a command while the process is not alive.
@@ -253,6 +288,11 @@ impl Supervisor {
     }
 }
 
+/// Why a process with this damage does not run.
+pub(super) fn damaged(damage: &str) -> String {
+    format!("its journal is damaged ({damage}); it will not run on a guess: see `flyball journal verify`")
+}
+
 fn start_reason(cause: StartCause) -> &'static str {
     match cause {
         StartCause::Asked => "started",
@@ -267,7 +307,7 @@ enum Wake {
     Stop,
 }
 
-fn tell(answer: Option<Answer<()>>, result: Result<(), ControlError>) {
+pub(super) fn tell(answer: Option<Answer<()>>, result: Result<(), ControlError>) {
     if let Some(answer) = answer {
         // Whoever asked may have stopped waiting.
         let _ = answer.send(result);

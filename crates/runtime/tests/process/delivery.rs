@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{Act, Bench, SEGMENT};
 use flyball_core_agent::Clock;
-use flyball_journal::{Entry, EventCounts, Fault};
+use flyball_journal::{Again, Entry, EventCounts, Fault, LifecycleState};
 use flyball_runtime::{AgentRuntime, Control, ControlError, Delivery, ProcessSpec, ProcessStatus};
 use flyball_triggers::Refusal;
 
@@ -63,6 +63,34 @@ async fn a_failed_run_is_tried_again_after_its_wait_and_counts_as_one() {
     let attempts: Vec<_> = attempts.collect();
     assert_eq!(attempts.iter().map(|(_, attempt)| *attempt).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(attempts.iter().all(|(run, _)| *run == attempts[0].0), "under one id: {attempts:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_panics_is_tried_again_and_is_a_dead_letter_in_the_end_and_the_process_lives_on() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.delivery.max_retries = 1;
+    spec.delivery.retry_backoff = Duration::ZERO;
+    let runtime = bench.runtime(spec, Act::Panic);
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.events.dead_lettered == 1).await;
+    let status = runtime.process_status("p").await.expect("status");
+    assert_eq!((status.state, status.consecutive_failures), (LifecycleState::Awaiting, 1), "{}", status.reason);
+    let errors: Vec<String> = bench.entries(&runtime).into_iter().filter_map(failure).collect();
+    assert_eq!(errors, ["the run panicked: nobody thought of this"; 2]);
+    let again = bench.entries(&runtime).into_iter().filter_map(|entry| match entry {
+        Entry::InvocationStart { again, .. } => Some(again),
+        _ => None,
+    });
+    assert_eq!(again.collect::<Vec<_>>(), [None, Some(Again::Failed { times: 1, of: 2 })]);
+}
+
+fn failure(entry: Entry) -> Option<String> {
+    match entry {
+        Entry::Error { error, .. } => Some(error),
+        _ => None,
+    }
 }
 
 #[tokio::test]

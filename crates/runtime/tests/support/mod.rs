@@ -18,6 +18,7 @@ pub enum Act {
     Say(&'static str),
     Hang,
     Fail,
+    Panic,
     /// So many runs fail, the others do not.
     FailFirst(u32),
     Direct(Directive),
@@ -142,6 +143,7 @@ impl Agent for OneThing {
             Act::FailFirst(_) => Ok(Outcome { reply: "at last".to_owned(), ..Outcome::default() }),
             Act::Say(text) => Ok(Outcome { reply: (*text).to_owned(), ..Outcome::default() }),
             Act::Hang => std::future::pending().await,
+            Act::Panic => panic!("nobody thought of this"),
             Act::Fail => Err(Error::Failed("it was told to".into())),
             Act::Direct(directive) => Ok(Outcome { directive: directive.clone(), ..Outcome::default() }),
             Act::Write(key, value) => {

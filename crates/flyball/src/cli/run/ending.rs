@@ -93,7 +93,7 @@ async fn all_over(running: &Running, until: Until) -> Ending {
         if until == Until::Mission && missions_over(&status) {
             return Ending::Missions;
         }
-        if status.processes.values().all(is_over) {
+        if status.processes.values().all(|process| process.over) {
             return Ending::NothingLeft;
         }
         // Neither can become so before one more process has come to its end.
@@ -119,12 +119,7 @@ async fn one_more_is_over(watch: &mut StatusWatch, mut was_over: bool) {
 fn missions_over(status: &RuntimeStatus) -> bool {
     let mut missions = status.processes.values().filter_map(|process| Some((process, mission(process)?))).peekable();
     missions.peek().is_some()
-        && missions.all(|(process, state)| process.given_up || (state != "active" && state != "paused" && is_over(process)))
-}
-
-/// A failed process may be started again by its policy; one that stopped was told to.
-fn is_over(process: &ProcessStatus) -> bool {
-    process.state == LifecycleState::Stopped || process.given_up
+        && missions.all(|(process, state)| process.given_up || (state != "active" && state != "paused" && process.over))
 }
 
 /// The state of a process's mission, if it has one.

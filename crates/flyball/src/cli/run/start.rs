@@ -49,6 +49,7 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
     let runtime = Arc::new(AgentRuntime::new(parts));
     for manifest in &plan.manifests {
         let assembly = Assembly::new(manifest, surroundings.clone());
+        assembly.check().map_err(|mistake| anyhow!("{} cannot be started: {mistake}", manifest.name))?;
         let home = homes.of(manifest, &plan.data)?;
         runtime.add_process_at(&home, assembly.spec(), Arc::new(assembly)).map_err(|error| anyhow!("{error}"))?;
     }
@@ -62,14 +63,21 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
     let housekeeping = Housekeeping::start(homes.logs(), plan.retention).await?;
     let running = Running { runtime, transport, data: plan.data.clone(), teller, homes, housekeeping };
     let failed = running.runtime.start_all().await;
-    if !failed.is_empty() {
+    if failed.len() == plan.manifests.len() && running.nothing_left() {
         return Err(running.give_up(failed).await);
     }
+    // The others go on, and so does what is tried again.
+    failed.iter().for_each(|(_, error)| eprintln!("warning: {error}"));
     Ok(running)
 }
 
 impl Running {
-    /// Not everything came up: stops what did, and says what did not.
+    /// No process is alive, and none will be by itself.
+    fn nothing_left(&self) -> bool {
+        self.runtime.processes().iter().all(|process| process.watch().is_over())
+    }
+
+    /// Nothing came up: lets go of everything, and says why.
     async fn give_up(self, failed: Vec<(String, flyball_runtime::ControlError)>) -> anyhow::Error {
         let what: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
         self.close().await;

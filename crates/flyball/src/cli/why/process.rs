@@ -10,7 +10,7 @@ use flyball_runtime::{ProcessStatus, TriggerStatus};
 use serde::Serialize;
 
 use crate::cli::ask;
-use crate::cli::past::{instant, price, short};
+use crate::cli::past::{damage_advice, instant, price, short};
 use crate::instance::DataDir;
 
 /// How a process stands, from its journal and, where an instance runs, from that.
@@ -20,6 +20,8 @@ pub struct Standing {
     process_id: String,
     state: LifecycleState,
     reason: String,
+    /// Why it does not run: its journal is damaged.
+    damage: Option<String>,
     /// An instance runs and has it.
     live: Option<ProcessStatus>,
     consecutive_failures: u32,
@@ -36,7 +38,7 @@ pub struct Standing {
 
 impl Standing {
     /// `records` are those that [`History::standing`](flyball_journal::History::standing) has of the process.
-    pub async fn of(records: &[Record], name: &str, data: &DataDir) -> Self {
+    pub async fn of(records: &[Record], name: &str, data: &DataDir, damage: Option<String>) -> Self {
         let fold = ProcessFold::of(records.iter().filter(|record| record.process == name));
         let live = status(data, name).await;
         let all = Runs::of(records, price);
@@ -51,6 +53,7 @@ impl Standing {
             process_id: flyball_journal::history::process_id(name),
             state,
             reason: reason.clone(),
+            damage,
             consecutive_failures: fold.consecutive_failures,
             waiting,
             last_run: runs().rfind(|run| run.ended.is_some()).cloned(),
@@ -64,7 +67,9 @@ impl Standing {
     /// It, for people.
     pub fn lines(&self, data: &DataDir) -> Vec<String> {
         let mut lines = vec![format!("{} ({}) {}", self.process, self.process_id, self.headline())];
-        if self.live.is_none() {
+        if let Some(what) = &self.damage {
+            lines.push(format!("  damaged   {}", damage_advice(what)));
+        } else if self.live.is_none() {
             lines.push(format!("  nobody runs it: `flyball run DIR --data {}` goes on from here", data.path().display()));
         }
         if self.live.as_ref().is_some_and(|live| live.disk_full) {
