@@ -14,6 +14,7 @@ mod recover;
 mod request;
 mod retention;
 mod scan;
+mod segment;
 mod spare;
 #[cfg(feature = "index")]
 pub(crate) mod spots;

@@ -95,6 +95,12 @@ pub(crate) fn fill(file: &mut dyn SegmentFile, from: u64, to: u64) -> io::Result
     Ok(())
 }
 
+/// The error of a sync as one that nobody takes for a lack of room, which may come back: whatever it was, nobody
+/// knows what the disk holds of what was written, and a second sync that works says nothing of it.
+pub(crate) fn not_synced(error: &io::Error) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
 /// Makes a durable file `name` that holds `bytes`: after a crash it is there whole, or as it was before.
 pub(crate) fn put(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
     let draft = format!("{name}.new");
