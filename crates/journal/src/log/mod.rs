@@ -118,7 +118,8 @@ impl Log {
         let queue = Arc::new(Queue::default());
         let records = broadcast::Sender::new(WATCH_BACKLOG);
         #[cfg(feature = "index")]
-        let recall = home.as_ref().map(|(dir, _)| Arc::new(crate::index::Recall::new(dir, Arc::clone(&storage))));
+        let recall =
+            home.as_ref().map(|(dir, _)| Arc::new(crate::index::Recall::new(dir, Arc::clone(&storage), recovery.last_seq)));
         let mut writer = Writer::new(Arc::clone(&storage), spare, places, recovery.last_seq, records.clone());
         #[cfg(feature = "index")]
         writer.tell(recall.clone());
