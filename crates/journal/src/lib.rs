@@ -34,5 +34,5 @@ pub use log::{
     audit, audit_storage, export, raw_records, read,
 };
 pub use replay::Replay;
-pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};
+pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced, make_folder};
 pub use tape::Tape;

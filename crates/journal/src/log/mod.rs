@@ -34,7 +34,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 #[cfg(feature = "index")]
 use crate::Recalled;
-use crate::storage::{FileStorage, Storage};
+use crate::storage::{FileStorage, Storage, sync_entries};
 use crate::{Appended, Entry, Error, Journal, Record};
 use lock::Lock;
 use queue::{Queue, Work};
@@ -102,6 +102,7 @@ impl Log {
         let failed = |error: std::io::Error| Error::Io { action: "opening", path: dir.to_owned(), cause: error.to_string() };
         let storage = FileStorage::open(dir).map_err(failed)?;
         let lock = Lock::take(dir)?;
+        sync_entries(dir).map_err(failed)?;
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let spare = Spare::new(Arc::clone(&storage), DEFAULT_SEGMENT_BYTES, true);
         Self::start(storage, Some((dir, lock)), spare)

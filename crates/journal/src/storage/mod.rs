@@ -1,12 +1,15 @@
 //! Where a log's bytes go: the few operations that it needs, and no more.
 
 mod file;
+mod folder;
 mod memory;
 
 use std::io;
 use std::path::Path;
 
 pub use file::FileStorage;
+pub use folder::make_folder;
+pub(crate) use folder::sync_entries;
 pub use memory::{Fault, MemoryStorage, Unsynced};
 
 /// How segments' names end.
