@@ -191,6 +191,7 @@ impl From<ControlError> for Reason {
             ControlError::Refused(Refusal::Full { waiting }) => ("FULL", vec![("waiting", json!(waiting))]),
             ControlError::Refused(Refusal::Closed) => ("CLOSED", vec![]),
             ControlError::Refused(Refusal::NoRoom) => ("NO_ROOM", vec![]),
+            ControlError::Refused(Refusal::TooDeep) => ("TOO_DEEP", vec![]),
             ControlError::Refused(Refusal::Overlaps) => ("OVERLAPS", vec![]),
             ControlError::Refused(Refusal::NotDurable(cause)) => ("NOT_DURABLE", vec![("cause", json!(cause))]),
             ControlError::Refused(Refusal::Filtered { why }) => ("FILTERED", vec![("why", json!(why))]),
@@ -213,6 +214,7 @@ impl From<Reason> for ControlError {
             }
             "CLOSED" => Self::Refused(Refusal::Closed),
             "NO_ROOM" => Self::Refused(Refusal::NoRoom),
+            "TOO_DEEP" => Self::Refused(Refusal::TooDeep),
             "OVERLAPS" => Self::Refused(Refusal::Overlaps),
             "NOT_DURABLE" => Self::Refused(Refusal::NotDurable(text("cause"))),
             "FILTERED" => Self::Refused(Refusal::Filtered { why: text("why") }),

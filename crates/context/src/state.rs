@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, Utc};
-use flyball_core_agent::Change;
+use flyball_core_agent::{Change, nesting};
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -158,6 +158,9 @@ impl State {
 pub(crate) fn check_size(key: &str, value: &Value) -> Result<(), Error> {
     if key.is_empty() || key.len() > MAX_KEY_BYTES {
         return Err(Error::TooLarge(format!("a state key has 1 to {MAX_KEY_BYTES} bytes; this one has {}", key.len())));
+    }
+    if !nesting::fits(value) {
+        return Err(Error::TooLarge(format!("the value of '{key}' cannot be kept: {}", nesting::refusal())));
     }
     let size = size_of(value);
     if size > MAX_VALUE_BYTES {

@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod layer;
 mod model;
+pub mod nesting;
 mod run;
 pub mod text;
 mod tool_loop;

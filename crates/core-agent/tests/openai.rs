@@ -224,6 +224,18 @@ async fn odd_answers_of_real_servers_are_understood() {
 }
 
 #[tokio::test]
+async fn arguments_that_are_nested_too_deep_stay_a_text_and_are_no_call() {
+    let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+    let call = |args: Value| json!({"type": "function", "function": {"name": "a", "arguments": args}});
+    let calls = [call(json!(nested(64).to_string())), call(json!(nested(65).to_string())), call(nested(65))];
+    let deep = json!({"choices": [{"message": {"role": "assistant", "content": null, "tool_calls": calls}}]});
+    let server = server([RawReply::json(200, &deep)]).await;
+    let reply = OpenAiModel::new(config(&server)).unwrap().reply(&turn()).await.unwrap();
+    let args: Vec<&Value> = reply.calls.iter().map(|call| &call.args).collect();
+    assert_eq!(args, [&nested(64), &json!(nested(65).to_string()), &json!(nested(65).to_string())]);
+}
+
+#[tokio::test]
 async fn of_a_reply_that_wants_10_000_calls_64_are_kept_and_the_others_counted() {
     let call = |index| json!({"id": format!("call_{index}"), "type": "function", "function": {"name": "a", "arguments": "{}"}});
     let calls: Vec<Value> = (0..10_000).map(call).collect();

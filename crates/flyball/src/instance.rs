@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
+use flyball_journal::make_folder;
 use serde::{Deserialize, Serialize};
 
 /// A data directory.
@@ -104,7 +105,7 @@ impl DataDir {
     }
 
     fn replace(&self, file: &str, text: &[u8]) -> Result<()> {
-        fs::create_dir_all(&self.path).with_context(|| format!("making {}", self.path.display()))?;
+        make_folder(&self.path).with_context(|| format!("making {}", self.path.display()))?;
         let (draft, file) = (self.path.join(format!("{file}.new")), self.path.join(file));
         fs::write(&draft, text).with_context(|| format!("writing {}", draft.display()))?;
         fs::rename(&draft, &file).with_context(|| format!("writing {}", file.display()))

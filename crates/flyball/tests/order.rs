@@ -135,3 +135,36 @@ async fn an_event_is_durable_before_its_202_an_intent_before_its_call_and_a_resu
         durable(&lines[..place], "\"kind\":\"tool_result\"").unwrap_or_else(|why| panic!("the model was told though {why}"));
     }
 }
+
+/// Each folder that is made for a journal has its entry synced, and nobody else may look into it.
+#[test]
+fn a_new_journals_folders_are_durable_at_every_level() {
+    let scene = Scene::empty();
+    scene.write("a.agent", "name: a\nmodel: scripted:a.yaml\nconfig: {journal: {path: deep/er/journal}}\n");
+    scene.write("a.yaml", "rules: [{say: done}]\n");
+    let log = scene.example().join("calls");
+    let run = scene.flyball(&["run", "example", "--data", "new/data"]);
+    let options = ["-y", "-o", &log.display().to_string(), "-e", "trace=mkdir,mkdirat,fsync"];
+    let Some(mut run) = traced(&run, &options) else { return };
+    let live = Live::start(&mut run);
+    let data = scene.data().with_file_name("new").join("data");
+    eventually(LONG, || data.join("instance.json").is_file().then_some(())).expect("it comes up");
+    binary::finish(&mut scene.flyball(&["stop", "--data", "new/data"]), LONG).with_code(0);
+    live.end(LONG).with_code(0);
+
+    let lines = trace(&log);
+    let mut made = 0;
+    for (place, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("mkdir") && line.ends_with("= 0")) {
+        let path = Path::new(between(line, "(\""));
+        if path.components().any(|part| part.as_os_str() == "index") {
+            continue;
+        }
+        made += 1;
+        let root = scene.data();
+        let parent = root.parent().expect("it has one").join(path.parent().expect("it has one"));
+        let parent = parent.canonicalize().expect("it is there").display().to_string();
+        let synced = |line: &String| line.contains("fsync") && line.contains(&format!("<{parent}>")) && line.ends_with("= 0");
+        assert!(lines[place..].iter().any(synced), "{} is not synced after {line}", parent);
+    }
+    assert!(made >= 6, "{made} folders were made: {lines:#?}");
+}

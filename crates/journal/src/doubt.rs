@@ -83,11 +83,12 @@ fn doubts_unless(records: &[Record], cut_off: Option<&str>) -> Vec<Doubt> {
                 let call = Call { process: &record.process, attempt: *attempt, effect: *effect, left };
                 runs.entry(run.clone()).or_default().open.insert(step.clone(), call);
             }
+            // Whatever else is in doubt, nobody waits for it any more.
+            entry if entry.ends_run() => drop(entry.run().and_then(|run| runs.remove(run))),
             Entry::ToolResult { run, step, .. } | Entry::Settled { run, step, .. } => {
                 runs.entry(run.clone()).or_default().open.remove(step);
             }
             Entry::InvocationHeld { run, why } => runs.entry(run.clone()).or_default().why = Some(why),
-            Entry::InvocationResult { run, .. } | Entry::Error { run, last: true, .. } => drop(runs.remove(run)),
             // The records before it may be gone.
             Entry::Checkpoint { fold, .. } => {
                 for (run, open) in &fold.open_runs {

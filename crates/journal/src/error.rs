@@ -19,6 +19,14 @@ pub enum Error {
         /// The file that was written.
         path: PathBuf,
     },
+    /// What was to be recorded is nested so deep that it could not be read back. Nothing of it was written.
+    #[error("it cannot be recorded: it is nested {levels} levels deep, and {max} is the most")]
+    TooDeep {
+        /// How deep it is.
+        levels: usize,
+        /// How deep it may be.
+        max: usize,
+    },
     /// Records were appended meanwhile, and what was to be appended was made without them. Make it anew.
     #[error("records were appended meanwhile")]
     MovedOn,

@@ -36,6 +36,6 @@ pub use log::{
     audit, audit_storage, damaged, export, raw_records, read, read_storage,
 };
 pub use replay::Replay;
-pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced};
+pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced, make_folder};
 pub use tape::{LeftCall, Tape};
 pub use weight::weight;

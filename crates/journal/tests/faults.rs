@@ -112,6 +112,81 @@ async fn after_a_failed_sync_nothing_more_is_accepted_in_this_life() {
 }
 
 #[tokio::test]
+async fn a_sync_that_finds_no_room_fails_closed_like_any_other() {
+    let storage = MemoryStorage::default();
+    let (log, _) = Log::open_storage(Arc::new(storage.clone()), 100 * SEGMENT).expect("the log opens");
+    let journal = log.process("p");
+    journal.append(vec![note(0)]).await.expect("appended");
+    storage.set_faults(&[Fault::NoRoom(storage.operations() + 1)]);
+    let big = Entry::Note { layer: "test".into(), run: None, body: json!("x".repeat(5000)) };
+    assert!(matches!(journal.append(vec![big]).await, Err(Error::Io { action: "syncing", .. })));
+    assert!(matches!(log.failed().await, Error::Io { action: "syncing", .. }));
+    assert!(matches!(journal.append(vec![note(1)]).await, Err(Error::Closed(_))));
+}
+
+/// Numbers that look random, and are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Appends records of all sizes to a disk that now and then has no room in the midst of a write or of a
+/// sync. Says what was acknowledged, and how many were tried.
+async fn append_without_room(storage: &MemoryStorage, segment: u64, dice: &mut Dice) -> (Vec<u64>, usize) {
+    let (log, _) = Log::open_storage(Arc::new(storage.clone()), segment).expect("the log opens");
+    let (journal, mut acknowledged) = (log.process("p"), Vec::new());
+    for number in 0..12 {
+        let operation = storage.operations() + dice.below(4);
+        let fault = match dice.below(3) {
+            0 => Some(Fault::NoRoom(operation)),
+            1 => Some(Fault::NoRoomAfter(operation, usize::try_from(dice.below(1500)).expect("it is small"))),
+            _ => None,
+        };
+        storage.set_faults(fault.as_slice());
+        let padding = if dice.below(2) == 0 { String::new() } else { "x".repeat(dice.below(1200) as usize) };
+        let layer = format!("test{padding}");
+        match journal.append(vec![Entry::Note { layer, run: None, body: json!(number) }]).await {
+            Ok(_) => acknowledged.push(number),
+            Err(Error::Full { .. } | Error::Io { .. } | Error::Closed(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (acknowledged, 12)
+}
+
+#[tokio::test]
+async fn no_room_at_any_point_of_a_write_or_a_sync_loses_and_damages_nothing() {
+    let mut kept = 0;
+    for seed in 0..600 {
+        let mut dice = Dice(seed);
+        let storage = if seed % 2 == 0 { MemoryStorage::default() } else { MemoryStorage::with_pages(64) };
+        let segment = [600, 3000, 20_000][dice.below(3) as usize];
+        let (acknowledged, tried) = append_without_room(&storage, segment, &mut dice).await;
+        let after = if seed % 3 == 0 { storage.fork() } else { storage.power_cut(|_| dice.below(2) == 0) };
+        let (log, recovery) = Log::open_storage(Arc::new(after.clone()), segment).expect("the log opens");
+        assert!(recovery.damaged.is_empty(), "seed {seed}: {:?}", recovery.damaged);
+        let found = numbers(&recovery);
+        // What was refused last may be there all the same: nobody was told either way.
+        assert!(
+            found.starts_with(&acknowledged),
+            "seed {seed}: {acknowledged:?} of {tried} were acknowledged, there are {found:?}"
+        );
+        assert!(found.len() <= acknowledged.len() + 1, "seed {seed}: {acknowledged:?} were acknowledged, there are {found:?}");
+        kept += acknowledged.len();
+        log.process("p").append(vec![note(99)]).await.expect("it goes on");
+        drop(log);
+        let again = open(&after).expect("it opens").1;
+        assert!(again.damaged.is_empty() && again.torn.is_none(), "seed {seed}: {again:?}");
+        assert_eq!(numbers(&again).len(), found.len() + 1, "seed {seed}");
+    }
+    assert!(kept > 1000, "{kept} acknowledged records are too few to mean anything");
+}
+
+#[tokio::test]
 async fn a_full_disk_accepts_nothing_and_work_goes_on_by_itself_when_there_is_room() {
     let storage = MemoryStorage::default();
     let (log, _) = open(&storage).expect("the log opens");

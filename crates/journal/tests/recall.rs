@@ -262,12 +262,53 @@ fn below_half_of_its_memory_a_process_needs_no_index() {
 }
 
 #[test]
-fn where_no_index_can_be_made_memory_has_to_do() {
+fn where_no_index_can_be_made_nothing_is_taken_for_new_and_it_is_tried_again() {
     let dir = TempDir::new().unwrap();
-    fs::write(dir.path().join("index"), "in the way").unwrap();
     let mut process = Process::open(dir.path());
     let events: Vec<TriggerEvent> = (0..40).map(event).collect();
     assert_new(&mut process, &events);
+    drop(process);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    fs::write(dir.path().join("index"), "in the way").unwrap();
+    let mut process = Process::open(dir.path());
     assert_known(&mut process, &events[events.len() - MEMORY..]);
-    assert_eq!(process.offer_again(&again(&events[0])), Recalled::Never);
+    for _ in 0..50 {
+        assert_eq!(process.offer(&again(&events[0])), Recalled::NotYet, "memory alone cannot tell");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    fs::remove_file(dir.path().join("index")).unwrap();
+    assert_known(&mut process, &events);
+}
+
+#[test]
+fn the_damage_of_one_process_costs_the_others_no_key() {
+    let dir = TempDir::new().unwrap();
+    let events: Vec<TriggerEvent> = (0..90).map(event).collect();
+    for part in events.chunks(30) {
+        let mut process = Process::open(dir.path());
+        for event in part {
+            assert_new(&mut process, std::slice::from_ref(event));
+            let note = Entry::Note { layer: "test".into(), run: None, body: json!("somebody else") };
+            process.runtime.block_on(process.log.process("other").append(vec![note])).unwrap();
+        }
+    }
+    let segment = fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.path());
+    let segment = segment.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).min().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let place = bytes.windows(13).position(|bytes| bytes == b"somebody else").unwrap();
+    bytes[place] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    for _ in 0..2 {
+        let _ = fs::remove_dir_all(index(dir.path()));
+        let (log, recovery) = Log::open(dir.path()).unwrap();
+        assert_eq!(recovery.damaged.keys().collect::<Vec<_>>(), ["other"]);
+        drop(log);
+        let mut process = Process::open(dir.path());
+        assert_known(&mut process, &events);
+        let more: Vec<TriggerEvent> = (1000..1020).map(event).collect();
+        let more: Vec<TriggerEvent> =
+            more.into_iter().map(|event| TriggerEvent { dedup_key: Some(event.event_id.clone()), ..event }).collect();
+        assert_new(&mut process, &more);
+        assert_known(&mut process, &more);
+    }
 }

@@ -23,6 +23,8 @@ struct Till {
     calls: AtomicU32,
     /// The first answer is waited for, for ever.
     hangs: bool,
+    /// So many more answers never come back.
+    more: u32,
 }
 
 #[async_trait]
@@ -36,21 +38,32 @@ impl Toolbox for Till {
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
         match self.calls.fetch_add(1, Ordering::SeqCst) {
             0 if self.hangs => std::future::pending().await,
-            0 => Err(Failure::unknown("the line went dead").into()),
+            call if call <= self.more => {
+                // None of them is answered before all have left.
+                while self.calls.load(Ordering::SeqCst) <= self.more {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Err(Failure::unknown("the line went dead").into())
+            }
             _ => Ok(ToolReply::ok("paid again")),
         }
     }
 }
 
 /// Pays once, and then says what the till said.
-struct Payer;
+#[derive(Default)]
+struct Payer {
+    /// It pays twice, side by side.
+    twice: bool,
+}
 
 #[async_trait]
 impl Model for Payer {
     async fn reply(&self, turn: &Turn) -> Result<Reply, CallError> {
         if turn.step.0 == "t0" {
-            let call = WantedCall { id: "c".into(), name: "pay".into(), args: json!({"amount": 5}) };
-            return Ok(Reply { calls: vec![call], ..Reply::default() });
+            let call = |id: &str, amount| WantedCall { id: id.into(), name: "pay".into(), args: json!({"amount": amount}) };
+            let calls = if self.twice { vec![call("c", 5), call("d", 6)] } else { vec![call("c", 5)] };
+            return Ok(Reply { calls, ..Reply::default() });
         }
         Ok(Reply::say(turn.messages.last().expect("the till's answer").text()))
     }
@@ -58,6 +71,7 @@ impl Model for Payer {
 
 struct Shop {
     till: Arc<Till>,
+    twice: bool,
 }
 
 #[async_trait]
@@ -66,7 +80,7 @@ impl Blueprint for Shop {
         let mut stack = Stack::new();
         stack.push(Intent::new(Arc::clone(&past.journal)) as Arc<dyn Layer>);
         stack.push(Replay::new(Arc::clone(&past.journal)));
-        let agent = stack.agent("Pay.", 5, Arc::new(Payer), Arc::clone(&self.till) as Arc<dyn Toolbox>);
+        let agent = stack.agent("Pay.", 5, Arc::new(Payer { twice: self.twice }), Arc::clone(&self.till) as Arc<dyn Toolbox>);
         let context = Arc::new(Context::new(ContextConfig::default()).map_err(|error| error.to_string())?);
         Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
     }
@@ -86,7 +100,7 @@ impl Bench {
     async fn held_by(till: Till, spec: ProcessSpec) -> (Self, Doubt) {
         let runtime = AgentRuntime::new(RuntimeParts::in_memory().expect("memory"));
         let till = Arc::new(till);
-        runtime.add_process(spec, Arc::new(Shop { till: Arc::clone(&till) })).expect("the name is free");
+        runtime.add_process(spec, Arc::new(Shop { till: Arc::clone(&till), twice: till.more > 0 })).expect("the name is free");
         runtime.start("p").await.expect("it starts");
         runtime.inject("p", TriggerEvent::new("t", "remote", Utc::now(), json!({}))).await.expect("taken");
         let bench = Self { runtime, till };
@@ -99,9 +113,21 @@ impl Bench {
         doubts(&self.runtime.log().records("p").expect("read"))
     }
 
-    async fn settle(&self, doubt: &Doubt, decision: Decision) {
+    /// A process whose one run waits, because of two calls in doubt.
+    async fn held_twice() -> (Self, Vec<Doubt>) {
+        let (bench, _) = Self::held_by(Till { more: 1, ..Till::default() }, ProcessSpec::new("p")).await;
+        let doubts = bench.doubts();
+        assert_eq!(doubts.len(), 2, "{doubts:?}");
+        (bench, doubts)
+    }
+
+    async fn say(&self, doubt: &Doubt, decision: Decision) {
         let settlement = Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision, note: "looked it up".into() };
         self.runtime.resolve("p", settlement).await.expect("settled");
+    }
+
+    async fn settle(&self, doubt: &Doubt, decision: Decision) {
+        self.say(doubt, decision).await;
         self.until(|status| status.invocation_count == 1).await;
     }
 
@@ -184,4 +210,41 @@ async fn a_call_that_is_not_in_doubt_cannot_be_settled() {
         note: String::new(),
     };
     assert!(bench.runtime.resolve("p", wrong).await.expect_err("refused").to_string().contains("not in doubt"));
+}
+
+#[tokio::test]
+async fn two_calls_in_doubt_are_settled_one_after_the_other_and_the_run_goes_on_after_the_last() {
+    for resting in ["alive", "paused", "stopped"] {
+        let (bench, doubts) = Bench::held_twice().await;
+        match resting {
+            "paused" => bench.runtime.pause("p", "for a while").await.expect("paused"),
+            "stopped" => bench.runtime.stop("p").await.expect("stopped"),
+            _ => {}
+        }
+        bench.say(&doubts[0], Decision::Happened { result: "the first".into() }).await;
+        assert_eq!(bench.doubts().len(), 1, "{resting}");
+        assert_eq!(
+            bench.runtime.process_status("p").await.expect("status").held_runs.len(),
+            1,
+            "{resting}: it waits for the other"
+        );
+        bench.say(&doubts[1], Decision::Happened { result: "the second".into() }).await;
+        match resting {
+            "paused" => bench.runtime.resume("p").await.expect("resumed"),
+            "stopped" => bench.runtime.start("p").await.expect("started"),
+            _ => {}
+        }
+        bench.until(|status| status.invocation_count == 1).await;
+        assert_eq!((bench.calls(), bench.last_words()), (2, "the second".to_owned()), "{resting}");
+        let records = bench.runtime.log().records("p").expect("read");
+        let begun = |record: &&flyball_journal::Record| record.entry.kind() == "invocation_start";
+        assert_eq!(records.iter().filter(begun).count(), 2, "{resting}: it went on once");
+    }
+}
+
+#[tokio::test]
+async fn an_abort_leaves_no_doubt_of_its_run() {
+    let (bench, doubts) = Bench::held_twice().await;
+    bench.settle(&doubts[0], Decision::Abort).await;
+    assert_eq!(bench.doubts(), []);
 }

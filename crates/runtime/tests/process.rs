@@ -14,6 +14,7 @@ use std::time::Duration;
 use flyball_core_agent::Directive;
 use flyball_journal::{Again, Entry, LifecycleState};
 use flyball_runtime::{Control, ControlError, ProcessSpec, Restart, RestartPolicy};
+use flyball_triggers::Refusal;
 use serde_json::json;
 use support::{Act, Bench};
 
@@ -32,6 +33,21 @@ async fn an_event_is_durable_before_the_yes_and_handled_after_it() {
     );
     bench.until(&runtime, |status| status.invocation_count == 1).await;
     assert_eq!(runtime.process_status("p").await.expect("status").state, LifecycleState::Awaiting);
+}
+
+#[tokio::test]
+async fn an_event_that_is_nested_too_deep_is_refused_before_it_is_written() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    let nested = |levels| (1..levels).fold(json!([]), |inner, _| json!([inner]));
+    let mut event = bench.event("deep");
+    event.payload = nested(65);
+    let refused = runtime.inject("p", event.clone()).await.expect_err("refused");
+    assert_eq!(refused, ControlError::Refused(Refusal::TooDeep));
+    event.payload = nested(64);
+    runtime.inject("p", event).await.expect("taken");
+    bench.until(&runtime, |status| status.invocation_count == 1).await;
 }
 
 #[tokio::test]

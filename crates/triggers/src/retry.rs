@@ -25,6 +25,10 @@ pub(crate) async fn offer_patiently(
         match sink.offer_at(event.clone(), cursor.clone(), overlap).await {
             Ok(receipt) => return Ok(Some(receipt)),
             Err(Refusal::Filtered { .. } | Refusal::Overlaps) => return Ok(None),
+            Err(never @ Refusal::TooDeep) => {
+                tracing::error!(trigger = event.trigger_id, %never, "the event is let go");
+                return Ok(None);
+            }
             Err(closed @ Refusal::Closed) => return Err(Error::Unavailable(closed.to_string())),
             Err(refusal) => {
                 tracing::warn!(trigger = event.trigger_id, %refusal, "the event waits");

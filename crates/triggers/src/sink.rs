@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_core_agent::TriggerEvent;
+use flyball_core_agent::{TriggerEvent, nesting};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
@@ -79,6 +79,9 @@ pub enum Refusal {
     /// The event could not be made durable. Offer it again later.
     #[error("the event could not be made durable: {0}")]
     NotDurable(String),
+    /// The event's payload is nested too deep to be kept. To offer it again is pointless.
+    #[error("the event's payload cannot be kept: {}", flyball_core_agent::nesting::refusal())]
+    TooDeep,
     /// There is no room on the disk for the event. Offer it again later.
     #[error("the disk is full: no event is accepted until there is room")]
     NoRoom,
@@ -121,6 +124,10 @@ impl Sink {
     /// As [`offer`](Self::offer), with where the trigger stands once the event is taken, or let pass by
     /// a filter or because of `overlap`.
     pub async fn offer_at(&self, event: TriggerEvent, cursor: Cursor, overlap: Overlap) -> Result<Receipt, Refusal> {
+        // Before anything walks through it.
+        if !nesting::fits(&event.payload) {
+            return Err(Refusal::TooDeep);
+        }
         for filter in &self.filters {
             if let Err(refusal) = filter.admit(&event) {
                 if !cursor.is_empty() {

@@ -234,3 +234,15 @@ fn a_wrong_pattern_is_refused_at_once() {
     let error = EventTrigger::new(EventConfig::new("a.>.b"), house.bus, house.clock).err().unwrap();
     assert!(matches!(&error, Error::Config(why) if why.starts_with("event_type: ")), "{error}");
 }
+
+#[tokio::test]
+async fn what_is_nested_too_deep_for_who_listens_is_an_error_to_who_emits() {
+    let house = House::new();
+    let mut events = run(house.event_trigger(EventConfig::new("alert.critical"))).await;
+    let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+    let emit = |levels| call("emit_event", json!({"event_type": "alert.critical", "data": nested(levels)}), 0);
+    let refused = house.tools().call(&emit(64)).await.unwrap();
+    assert!(refused.is_error && refused.text.contains("nested"), "{refused:?}");
+    assert!(!house.tools().call(&emit(63)).await.unwrap().is_error);
+    assert_eq!(next(&mut events).await.payload["data"], nested(63));
+}

@@ -43,6 +43,7 @@ impl From<ControlError> for Refusal {
                 (StatusCode::CONFLICT, None)
             }
             ControlError::Refused(EventRefusal::Full { .. }) => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_WHEN_FULL_S)),
+            ControlError::Refused(EventRefusal::TooDeep) => (StatusCode::UNPROCESSABLE_ENTITY, None),
             ControlError::Refused(EventRefusal::NoRoom) => (StatusCode::INSUFFICIENT_STORAGE, Some(RETRY_WHEN_AWAY_S)),
             ControlError::Refused(EventRefusal::Closed | EventRefusal::NotDurable(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_WHEN_AWAY_S))

@@ -102,6 +102,7 @@ async fn errors_keep_their_kind_over_http() {
     assert_eq!(refused, ControlError::Refused(Refusal::Full { waiting: 7 }));
     let unwanted = remote.inject("picky", event()).await.unwrap_err();
     assert_eq!(unwanted, ControlError::Refused(Refusal::Filtered { why: "filter_expression is false".into() }));
+    assert_eq!(remote.inject("shallow", event()).await.unwrap_err(), ControlError::Refused(Refusal::TooDeep));
     let nobody = remote.process_status("nobody").await.unwrap_err();
     assert!(matches!(&nobody, ControlError::NotFound { name, known } if name == "nobody" && known.contains("monitor")));
 }

@@ -43,7 +43,7 @@ async fn the_nodes_own_words_can_be_had() {
     let url = format!("http://{}/", transport.local_addr());
     let node = RemoteControl::new(&url, Some("s3cret".into())).unwrap();
     assert_eq!(node.node_status().await.unwrap().node_id, "node-7");
-    assert_eq!(node.processes().await.unwrap().len(), 8);
+    assert_eq!(node.processes().await.unwrap().len(), 9);
     assert!(!format!("{node:?}").contains("s3cret"));
 
     let stranger = RemoteControl::new(&url, None).unwrap();

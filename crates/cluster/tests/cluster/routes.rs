@@ -18,9 +18,9 @@ async fn serve() -> (RuntimeTransport, SocketAddr, Arc<Fake>) {
 #[tokio::test]
 async fn a_node_tells_its_health_and_its_status() {
     let (_transport, addr, _) = serve().await;
-    assert_eq!(get(addr, "/health").await.json(), json!({"status": "healthy", "node_id": "node-1", "process_count": 8}));
+    assert_eq!(get(addr, "/health").await.json(), json!({"status": "healthy", "node_id": "node-1", "process_count": 9}));
     let status = get(addr, "/status").await.json();
-    assert_eq!((&status["node_id"], &status["process_count"]), (&json!("node-1"), &json!(8)));
+    assert_eq!((&status["node_id"], &status["process_count"]), (&json!("node-1"), &json!(9)));
     assert_eq!(status["processes"]["monitor"]["state"], "awaiting");
     let list = get(addr, "/processes").await.json();
     let monitor = json!({"name": "monitor", "process_id": "id-of-monitor", "state": "awaiting", "reason": "started"});
@@ -72,6 +72,8 @@ async fn an_event_that_is_not_taken_may_be_sent_again_later() {
     let unwanted = post(addr, "/processes/picky/event", r#"{"payload": 1}"#).await;
     assert_eq!((unwanted.status, unwanted.code().as_str()), (409, "FILTERED"));
     assert!(!unwanted.head.contains("retry-after"), "to send it again is pointless");
+    let deep = post(addr, "/processes/shallow/event", r#"{"payload": 1}"#).await;
+    assert_eq!((deep.status, deep.code().as_str()), (422, "TOO_DEEP"));
 }
 
 #[tokio::test]

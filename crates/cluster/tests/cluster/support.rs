@@ -28,7 +28,7 @@ pub struct Fake {
 
 impl Default for Fake {
     fn default() -> Self {
-        let names = ["monitor", "slow", "busy", "away", "full-disk", "broken-disk", "picky", "ärger & co/2?"];
+        let names = ["monitor", "slow", "busy", "away", "full-disk", "broken-disk", "picky", "shallow", "ärger & co/2?"];
         let processes = names.iter().map(|name| ((*name).to_owned(), status(name))).collect();
         Self {
             processes: Mutex::new(processes),
@@ -123,6 +123,7 @@ impl Control for Fake {
             "busy" => return Err(Refusal::Full { waiting: 7 }.into()),
             "away" => return Err(Refusal::Closed.into()),
             "picky" => return Err(Refusal::Filtered { why: "filter_expression is false".into() }.into()),
+            "shallow" => return Err(Refusal::TooDeep.into()),
             "full-disk" => return Err(Refusal::NoRoom.into()),
             "broken-disk" => return Err(Refusal::NotDurable("input/output error".into()).into()),
             _ => {}

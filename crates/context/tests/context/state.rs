@@ -54,6 +54,9 @@ fn what_is_too_big_or_too_many_is_refused() {
     assert!(matches!(put("big", json!("x".repeat(10_000))), Err(Error::TooLarge(_))));
     assert!(put("fits", json!("x".repeat(9_998))).is_ok());
     assert!(matches!(put("", json!(1)), Err(Error::TooLarge(_))));
+    let nested = |levels| (1..levels).fold(json!([]), |inner, _| json!([inner]));
+    assert!(matches!(put("deep", nested(65)), Err(Error::TooLarge(_))));
+    assert!(put("fits", nested(64)).is_ok());
     assert!(matches!(put(&"k".repeat(129), json!(1)), Err(Error::TooLarge(_))));
     for number in 1..100 {
         put(&format!("key{number}"), json!(number)).unwrap();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::OpenAiConfig;
 use super::fault::{Fault, Said};
 use super::names::Names;
-use crate::{MAX_CALLS_PER_REPLY, Message, Reply, ToolSpec, Turn, Usage, WantedCall};
+use crate::{MAX_CALLS_PER_REPLY, Message, Reply, ToolSpec, Turn, Usage, WantedCall, nesting};
 
 /// OpenAI refuses longer descriptions of tools.
 const MAX_DESCRIPTION_CHARS: usize = 1024;
@@ -200,13 +200,17 @@ fn wanted(called: Vec<Called>, names: &Names) -> Vec<WantedCall> {
     calls
 }
 
-/// Arguments are JSON in a string; an empty string means none, an object means itself.
+/// Arguments are JSON in a string; an empty string means none, an object means itself. What is nested too
+/// deep stays a text, as what is no JSON.
 fn arguments(arguments: Value) -> Value {
     match arguments {
         Value::String(text) if text.trim().is_empty() => json!({}),
-        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        Value::String(text) => match serde_json::from_str(&text) {
+            Ok(arguments) if nesting::fits(&arguments) => arguments,
+            _ => Value::String(text),
+        },
         Value::Null => json!({}),
-        other => other,
+        other => nesting::flattened(other),
     }
 }
 

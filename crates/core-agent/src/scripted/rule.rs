@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::shown::Shown;
 use super::template::{ArgTemplate, Captures, Template};
-use crate::{Reply, WantedCall};
+use crate::{Reply, WantedCall, nesting};
 
 /// A rule that was checked.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Rule {
         let mut calls = Vec::with_capacity(self.call.len());
         for (index, call) in self.call.iter().enumerate() {
             let id = format!("call_{}_{index}", shown.turn.step);
-            calls.push(WantedCall { id, name: call.tool.clone(), args: call.args.fill(captures)? });
+            calls.push(WantedCall { id, name: call.tool.clone(), args: nesting::flattened(call.args.fill(captures)?) });
         }
         let said = calls.iter().fold(text.clone(), |said, call| format!("{said} {} {}", call.name, call.args));
         Ok(Reply { text, calls, usage: shown.usage(&said), ..Reply::default() })

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use chrono::Utc;
 use clap::Args;
 use flyball_cluster::RemoteControl;
-use flyball_core_agent::TriggerEvent;
+use flyball_core_agent::{TriggerEvent, nesting};
 use flyball_runtime::{Control, ControlError};
 use serde_json::{Value, json};
 
@@ -74,6 +74,9 @@ const TOKEN_VARIABLE: &str = "FLYBALL_TOKEN";
 const STOP_WAIT: Duration = Duration::from_secs(60);
 
 pub fn parse_json(text: &str) -> Result<Value, String> {
+    if nesting::levels(text.as_bytes()) > nesting::MAX_NESTING {
+        return Err(nesting::refusal());
+    }
     serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own, as in '\"text\"'"))
 }
 

@@ -25,6 +25,10 @@ pub struct InDoubt {
     output: Output,
 }
 
+/// Where one of them is said there is no result. (That `--result` needs `--happened` is not enough: clap does not
+/// ask for what another decision rules out.)
+const NOT_HAPPENED: [&str; 3] = ["did_not_happen", "retry", "abort"];
+
 /// Say what became of a call in doubt.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("decision").required(true))]
@@ -44,7 +48,7 @@ pub struct Resolve {
     #[arg(long, group = "decision")]
     abort: bool,
     /// What the tool would have said, as JSON
-    #[arg(long, value_name = "JSON", requires = "happened", value_parser = ask::parse_json)]
+    #[arg(long, value_name = "JSON", requires = "happened", conflicts_with_all = NOT_HAPPENED, value_parser = ask::parse_json)]
     result: Option<Value>,
     /// Why; it is written into the journal
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -162,5 +166,30 @@ fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Parser, error::ErrorKind};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        resolve: Resolve,
+    }
+
+    #[test]
+    fn a_result_is_only_what_happened_had() {
+        for decision in ["--did-not-happen", "--retry", "--abort"] {
+            let refused = Line::try_parse_from(["resolve", "id", decision, "--result", "1"]).err().expect("refused");
+            assert_eq!(refused.kind(), ErrorKind::ArgumentConflict, "{decision}");
+            assert!(Line::try_parse_from(["resolve", "id", decision]).is_ok());
+        }
+        let line = Line::try_parse_from(["resolve", "id", "--happened", "--result", "1"]).expect("taken");
+        assert_eq!(line.resolve.result, Some(json!(1)));
+        assert!(Line::try_parse_from(["resolve", "id", "--result", "1"]).is_err());
     }
 }

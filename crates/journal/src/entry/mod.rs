@@ -128,7 +128,8 @@ pub enum Entry {
         /// What it waits for.
         why: String,
     },
-    /// Someone said what became of a call in doubt. The run goes on, unless it is aborted.
+    /// Someone said what became of a call in doubt. The run goes on once no other call of it is in doubt,
+    /// unless it is aborted.
     Settled {
         /// The run.
         run: RunId,

@@ -77,7 +77,7 @@ impl ProcessFold {
 
     pub(super) fn settle(&mut self, run: &RunId, event_id: &str, step: &StepId, decision: &Decision) {
         let Some(open) = self.open_runs.get_mut(run) else { return };
-        (open.held, open.decided) = (None, true);
+        open.decided = true;
         match decision {
             Decision::Happened { result } => open.tape.set_result(step, &ToolReply::ok(result)),
             Decision::DidNotHappen | Decision::Retry => open.tape.clear_doubt(step),
@@ -87,6 +87,10 @@ impl ProcessFold {
                 }
                 self.invocation_count += 1;
             }
+        }
+        // It waits for all of its calls in doubt. Begun before, it would only come to wait for the next one.
+        if let Some(open) = self.open_runs.get_mut(run).filter(|open| open.tape.first_doubt().is_none()) {
+            open.held = None;
         }
     }
 

@@ -13,7 +13,7 @@ use sled::{Batch, Tree};
 use super::database::{Database, Found, guarded, trouble};
 use super::posting::{Kind, Posting, decode, encode};
 use crate::dedup::DEDUP_WINDOW;
-use crate::log::follow::{self, Halt, Reached, Stretch, follow};
+use crate::log::follow::{self, Halt, Reached, Stretch, follow_past};
 use crate::log::line::{self, Header};
 use crate::log::spots::{Spot, records_at};
 use crate::storage::{FileStorage, Storage};
@@ -26,6 +26,8 @@ pub(super) struct DedupIndex {
     reached: Reached,
     /// The newest event's time.
     newest: DateTime<Utc>,
+    /// Recovery has looked at the log up to this record.
+    past: u64,
 }
 
 /// What the database's entries mean. Another number makes every index anew.
@@ -41,14 +43,15 @@ const KEY: u8 = b'k';
 const ORDER: u8 = b'o';
 
 impl DedupIndex {
-    /// The keys of the log in `journal`, as they were left; made if they are not there.
-    pub fn open(journal: &Path) -> Result<Self, Halt> {
+    /// The keys of the log in `journal`, as they were left; made if they are not there. Up to the record `past`
+    /// recovery has said which processes are damaged.
+    pub fn open(journal: &Path, past: u64) -> Result<Self, Halt> {
         let storage = crate::log::open(journal).map_err(Halt::Failed)?;
         let (database, found) = Database::open(&journal.join("index").join("dedup"), VERSION)?;
         if let Found::Spoiled(why) = found {
             tracing::warn!(journal = %journal.display(), why, "the journal's index of keys is made anew");
         }
-        let mut index = Self { storage, database, reached: Reached::default(), newest: DateTime::<Utc>::MIN_UTC };
+        let mut index = Self { storage, database, reached: Reached::default(), newest: DateTime::<Utc>::MIN_UTC, past };
         let said = index.database.tree()?.get(REACHED).map_err(|error| trouble(journal, error))?;
         match said.map(|text| serde_json::from_slice(&text)) {
             Some(Ok(reached)) => index.reached = reached,
@@ -88,11 +91,11 @@ impl DedupIndex {
         let first = if self.reached.segment.is_empty() { self.within_the_window(&names)? } else { 0 };
         let tree = self.database.tree()?;
         let (mut reached, mut newest) = (self.reached.clone(), self.newest);
-        let followed = follow(&self.storage, &names[first..], self.reached.clone(), &mut |stretch, now| {
+        let followed = follow_past(&self.storage, &names[first..], self.reached.clone(), self.past, &mut |stretch, now| {
             if stop() {
                 return Err(Halt::Vanished);
             }
-            if *now != reached {
+            if *now != reached || !stretch.records.is_empty() {
                 add(tree, &stretch, now, &mut newest).map_err(|error| trouble(self.storage.path(), error))?;
                 reached = now.clone();
             }

@@ -118,7 +118,22 @@ pub(crate) fn name(number: u64) -> String {
 ///
 /// A runtime may be writing meanwhile: what has no commit line yet is left for the next time.
 pub(crate) fn follow(storage: &dyn Storage, names: &[String], reached: Reached, take: &mut Take) -> Result<(), Halt> {
-    let mut follower = Follower { reached };
+    follow_past(storage, names, reached, 0, take)
+}
+
+/// The same, but of what is damaged up to the record `past` it takes what can still be read.
+///
+/// Recovery has looked at all of that and found whose records are damaged; these processes do not run. What is
+/// left of the others must not be missed because of it. Nothing writes there any more, so what is not whole is
+/// not merely on its way.
+pub(crate) fn follow_past(
+    storage: &dyn Storage,
+    names: &[String],
+    reached: Reached,
+    past: u64,
+    take: &mut Take,
+) -> Result<(), Halt> {
+    let mut follower = Follower { reached, past };
     let mut ahead = names;
     if !follower.reached.segment.is_empty() {
         let at = names.iter().position(|name| *name == follower.reached.segment);
@@ -148,6 +163,8 @@ pub(crate) fn after(storage: &dyn Storage, seq: u64) -> Result<Vec<Record>, Halt
 
 struct Follower {
     reached: Reached,
+    /// Up to this record it goes on past what is damaged.
+    past: u64,
 }
 
 impl Follower {
@@ -176,11 +193,14 @@ impl Follower {
             // None of it was ever written; the next life removes it.
             return Ok(());
         }
-        let Some(ScannedLine { line: Ok(Line::Header(header)), .. }) = scanned.lines.first() else {
-            return Err(broken(name, "it does not begin with its header"));
-        };
-        self.header(name, header)?;
-        scanned.lines.remove(0);
+        match scanned.lines.first() {
+            Some(ScannedLine { line: Ok(Line::Header(header)), .. }) => {
+                self.header(name, header)?;
+                scanned.lines.remove(0);
+            }
+            _ if number(name).is_some_and(|first| first <= self.past) => {}
+            _ => return Err(broken(name, "it does not begin with its header")),
+        }
         let bytes = scanned.bytes.len() as u64;
         let records = self.lines(name, 0, scanned, is_last)?;
         take(Stretch { segment: name, bytes, records }, &self.reached)
@@ -191,15 +211,22 @@ impl Follower {
             return Err(broken(name, "its name is not that of its first record"));
         }
         let reached = &mut self.reached;
-        if reached.seq == 0 && reached.heads.is_empty() {
+        let adopt = |reached: &mut Reached| {
             let head = |(process, place): (&String, &Place)| (process.clone(), Head { n: place.n, hash: place.hash });
             reached.heads = header.processes.iter().map(head).collect();
             reached.seq = header.first.saturating_sub(1);
+        };
+        if reached.seq == 0 && reached.heads.is_empty() {
+            adopt(reached);
         }
         let known = |(process, place): (&String, &Place)| {
             reached.heads.get(process).is_some_and(|head| head.n == place.n && head.hash == place.hash)
         };
         if header.first != reached.seq + 1 || !header.processes.iter().all(known) {
+            if header.first <= self.past + 1 {
+                adopt(reached);
+                return Ok(());
+            }
             return Err(broken(name, "it does not continue the segment before it"));
         }
         Ok(())
@@ -212,8 +239,13 @@ impl Follower {
             match line.line {
                 Err(Unreadable::Unknown(what)) => return Err(broken(segment, &what)),
                 Ok(Line::Commit(ref commit)) => {
-                    let records = self.batch(&scanned, std::mem::take(&mut batch), commit, base);
-                    committed.extend(records.map_err(|what| broken(segment, what))?);
+                    let lines = std::mem::take(&mut batch);
+                    match self.batch(&scanned, &lines, commit) {
+                        Ok(()) => {}
+                        Err(_) if commit.last <= self.past => self.pass(commit),
+                        Err(what) => return Err(broken(segment, what)),
+                    }
+                    committed.extend(records(lines, base));
                     let text = scanned.text(&line);
                     let sum = crc32c::crc32c_append(crc32c::crc32c(text), b"\n");
                     let start = base + line.range.start as u64;
@@ -225,35 +257,44 @@ impl Follower {
         }
         // At the log's end it is a batch that is being written, or that was torn.
         if !batch.is_empty() && !is_last {
+            let stands = |line: &ScannedLine| line.line.as_ref().ok().and_then(|line| Some(line.stands()?.0));
+            if batch.iter().filter_map(stands).all(|seq| seq <= self.past) {
+                committed.extend(records(batch, base));
+                return Ok(committed);
+            }
             return Err(broken(segment, "it ends in lines without a commit"));
         }
         Ok(committed)
     }
 
-    /// The records of a batch, which is what its commit line says and continues what is known.
-    fn batch(
-        &mut self,
-        scanned: &Scanned,
-        lines: Vec<ScannedLine>,
-        commit: &Commit,
-        base: u64,
-    ) -> Result<Vec<Located>, &'static str> {
-        let mut sum = 0;
-        let mut records = Vec::with_capacity(lines.len());
+    /// Takes a batch, which is what its commit line says and continues what is known.
+    fn batch(&mut self, scanned: &Scanned, lines: &[ScannedLine], commit: &Commit) -> Result<(), &'static str> {
+        let (mut sum, mut first) = (0, None);
         for line in lines {
-            let text = scanned.text(&line);
+            let text = scanned.text(line);
             sum = crc32c::crc32c_append(crc32c::crc32c_append(sum, text), b"\n");
-            let Ok(Line::Record { record, hash }) = line.line else { return Err("a line is not what was written") };
-            self.link(&record, hash, text, line.link)?;
-            records.push(Located { record: *record, start: base + line.range.start as u64, len: text.len() as u64 });
+            let Ok(Line::Record { record, hash }) = &line.line else { return Err("a line is not what was written") };
+            self.link(record, *hash, text, line.link)?;
+            first.get_or_insert(record.seq);
         }
-        let first = records.first().map(|located| located.record.seq);
         let known = |(process, hash): (&String, &Hash)| self.reached.heads.get(process).is_some_and(|head| head.hash == *hash);
         if sum != commit.sum || first != Some(commit.first) || self.reached.seq != commit.last || !commit.heads.iter().all(known)
         {
             return Err("a batch is not what was written");
         }
-        Ok(records)
+        Ok(())
+    }
+
+    /// Goes on behind a batch that is damaged, from where its commit line says that its processes stand. The
+    /// number of a record that was lost is not known.
+    fn pass(&mut self, commit: &Commit) {
+        let reached = &mut self.reached;
+        for (process, hash) in &commit.heads {
+            if reached.heads.get(process).is_none_or(|head| head.hash != *hash) {
+                reached.heads.insert(process.clone(), Head { n: 0, hash: *hash });
+            }
+        }
+        reached.seq = reached.seq.max(commit.last);
     }
 
     fn link(&mut self, record: &Record, hash: Hash, text: &[u8], link: Option<(Hash, bool)>) -> Result<(), &'static str> {
@@ -271,6 +312,17 @@ impl Follower {
         reached.seq = record.seq;
         Ok(())
     }
+}
+
+/// The records among `lines`, as far as they can be read, of a segment's part that begins at `base`.
+fn records(lines: Vec<ScannedLine>, base: u64) -> impl Iterator<Item = Located> {
+    lines.into_iter().filter_map(move |line| match line.line {
+        Ok(Line::Record { record, .. }) => {
+            let (start, len) = (base + line.range.start as u64, line.range.len() as u64);
+            Some(Located { record: *record, start, len })
+        }
+        _ => None,
+    })
 }
 
 fn broken(segment: &str, what: &str) -> Halt {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use flyball_core_agent::nesting;
 use serde::{Deserialize, Serialize};
 
 use super::hash::{DIGITS, Hash};
@@ -293,7 +294,30 @@ pub fn record(line: &[u8]) -> Result<Box<Record>, Unreadable> {
 fn known<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Unreadable> {
     // Once for the whole line costs less than for each text in it.
     let text = std::str::from_utf8(line).map_err(|error| Unreadable::Unknown(error.to_string()))?;
-    serde_json::from_str(text).map_err(|error| Unreadable::Unknown(error.to_string()))
+    let unknown = |error: serde_json::Error| Unreadable::Unknown(error.to_string());
+    match serde_json::from_str(text) {
+        Err(_) if is_deep(text) => deep(text).map_err(unknown),
+        read => read.map_err(unknown),
+    }
+}
+
+/// The parser goes no deeper by itself: it would use up the stack.
+const PARSER_LEVELS: usize = 127;
+
+/// What an older version let in is read up to here. That takes a part of a thread's stack, and no more.
+const MAX_LEVELS: usize = 256;
+
+fn is_deep(line: &str) -> bool {
+    (PARSER_LEVELS + 1..=MAX_LEVELS).contains(&nesting::levels(line.as_bytes()))
+}
+
+/// Reads a line that is nested deeper than the parser goes by itself.
+fn deep<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, serde_json::Error> {
+    let mut parser = serde_json::Deserializer::from_str(line);
+    parser.disable_recursion_limit();
+    let read = T::deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(read)
 }
 
 /// The hash that `line` must carry if the process's previous record's is `previous`.

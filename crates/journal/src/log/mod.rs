@@ -14,6 +14,7 @@ mod recover;
 mod request;
 mod retention;
 mod scan;
+mod segment;
 mod spare;
 #[cfg(feature = "index")]
 pub(crate) mod spots;
@@ -33,7 +34,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 #[cfg(feature = "index")]
 use crate::Recalled;
-use crate::storage::{FileStorage, Storage};
+use crate::storage::{FileStorage, Storage, sync_entries};
 use crate::{Appended, Entry, Error, Journal, Record};
 use lock::Lock;
 use queue::{Queue, Work};
@@ -101,6 +102,7 @@ impl Log {
         let failed = |error: std::io::Error| Error::Io { action: "opening", path: dir.to_owned(), cause: error.to_string() };
         let storage = FileStorage::open(dir).map_err(failed)?;
         let lock = Lock::take(dir)?;
+        sync_entries(dir).map_err(failed)?;
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let spare = Spare::new(Arc::clone(&storage), DEFAULT_SEGMENT_BYTES, true);
         Self::start(storage, Some((dir, lock)), spare)
@@ -117,7 +119,8 @@ impl Log {
         let queue = Arc::new(Queue::default());
         let records = broadcast::Sender::new(WATCH_BACKLOG);
         #[cfg(feature = "index")]
-        let recall = home.as_ref().map(|(dir, _)| Arc::new(crate::index::Recall::new(dir, Arc::clone(&storage))));
+        let recall =
+            home.as_ref().map(|(dir, _)| Arc::new(crate::index::Recall::new(dir, Arc::clone(&storage), recovery.last_seq)));
         let mut writer = Writer::new(Arc::clone(&storage), spare, places, recovery.last_seq, records.clone());
         #[cfg(feature = "index")]
         writer.tell(recall.clone());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use flyball_core_agent::nesting;
 use tokio::sync::oneshot;
 
 use crate::{Entry, Error};
@@ -63,6 +64,21 @@ impl Request {
 /// What a line has beside its entry, in bytes, roughly.
 const LINE_WEIGHT: usize = 200;
 
+/// An entry may be nested so deep. What comes from outside is refused long before, where it comes in;
+/// this is for whatever else there may be.
+pub(super) const MAX_ENTRY_LEVELS: usize = 100;
+
+/// The same for one that holds others: it wraps them in some levels more. An older version let in what is
+/// nested deeper than an entry may be now, and it must still be possible to say that again.
+const MAX_RESTATING_LEVELS: usize = 160;
+
+/// An entry that could be written and not be read back would keep the whole log from being opened.
+fn check_levels(entry: &Entry, text: &[u8]) -> Result<(), Error> {
+    let levels = nesting::levels(text);
+    let max = if entry.restates() { MAX_RESTATING_LEVELS } else { MAX_ENTRY_LEVELS };
+    if levels > max { Err(Error::TooDeep { levels, max }) } else { Ok(()) }
+}
+
 /// Entries as JSON objects, one after the other.
 #[derive(Default)]
 pub(super) struct Bodies {
@@ -71,11 +87,13 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
-    /// What `entries` look like. Fails for what cannot be written as text.
+    /// What `entries` look like. Fails for what cannot be written as text, or not be read back.
     pub fn of(entries: &[Entry]) -> Result<Self, Error> {
         let mut bodies = Self { text: Vec::with_capacity(256 * entries.len()), ends: Vec::with_capacity(entries.len()) };
         for entry in entries {
+            let start = bodies.text.len();
             serde_json::to_writer(&mut bodies.text, entry).map_err(|error| Error::Closed(error.to_string()))?;
+            check_levels(entry, &bodies.text[start..])?;
             bodies.ends.push(bodies.text.len());
         }
         Ok(bodies)

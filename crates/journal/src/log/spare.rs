@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::storage::{SPARE, SegmentFile, Storage, create_spare, fill};
+use crate::storage::{SPARE, SegmentFile, Storage, create_spare, fill, not_synced};
 
 type Made = io::Result<Box<dyn SegmentFile>>;
 
@@ -66,10 +66,10 @@ impl Spare {
         let mut file = self.take()?;
         fill(&mut *file, self.len, len)?;
         file.write_at(0, head)?;
-        file.sync()?;
+        file.sync().map_err(|error| not_synced(&error))?;
         // The name comes last: a crash leaves a whole segment or none.
         self.storage.rename(SPARE, name)?;
-        self.storage.sync_names()?;
+        self.storage.sync_names().map_err(|error| not_synced(&error))?;
         Ok((file, len.max(self.len)))
     }
 

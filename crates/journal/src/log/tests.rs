@@ -296,3 +296,43 @@ fn lines_that_are_written_by_hand_are_those_that_serde_would_write() {
     let text = serde_json::to_string(&json!({ "commit": commit })).expect("written");
     assert_eq!(line::read(out[start..].trim_ascii_end()), Ok(line::Line::Commit(commit)), "{text}");
 }
+
+/// JSON with lists `levels` deep.
+fn nested(levels: usize) -> serde_json::Value {
+    (1..levels).fold(json!([]), |inner, _| json!([inner]))
+}
+
+#[tokio::test]
+async fn what_is_nested_too_deep_to_be_read_back_is_refused_and_leaves_no_line() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    let deep = |levels| Entry::Note { layer: "test".into(), run: None, body: nested(levels) };
+    for levels in [request::MAX_ENTRY_LEVELS, 300] {
+        let error = log.process("a").append(vec![deep(levels)]).await.expect_err("refused");
+        assert!(matches!(error, Error::TooDeep { .. }), "{error}");
+        assert!(log.process("a").push(deep(levels)).is_err());
+    }
+    log.process("a").append(vec![deep(request::MAX_ENTRY_LEVELS - 1), note(&"[{".repeat(500))]).await.expect("taken");
+    drop(log);
+    assert_eq!(open(&storage).1.processes["a"].len(), 2);
+}
+
+#[test]
+fn a_log_that_holds_what_an_older_version_let_in_is_read_as_a_whole() {
+    let storage = MemoryStorage::default();
+    let at = line::timestamp(chrono::DateTime::UNIX_EPOCH);
+    let mut lines = Vec::new();
+    let entry = Entry::Note { layer: "test".into(), run: None, body: nested(250) };
+    let body = serde_json::to_vec(&entry).expect("written");
+    let envelope = line::Envelope { seq: 1, process: "a", n: 1, at: &at };
+    let hash = line::write_record(&mut lines, &envelope, &body, hash::Hash::GENESIS);
+    let closing = line::Closing { first: 1, last: 1, before: 1, restates: None };
+    line::write_commit(&mut lines, &closing, std::iter::once(("a", hash)));
+    let header = line::write_header(&line::Header { first: 1, ..Default::default() }).expect("written");
+    crate::storage::put(&storage, "00000000000000000001.jsonl", &[header, lines].concat()).expect("written");
+    let (_, recovery) = open(&storage.fork());
+    assert!(recovery.damaged.is_empty() && recovery.torn.is_none(), "{recovery:?}");
+    assert_eq!(recovery.processes["a"][0].entry, entry);
+    let (_, resumed) = Log::resume_storage(Arc::new(storage), SEGMENT).expect("it opens");
+    assert_eq!(resumed.processes["a"].fold.entries, 1);
+}

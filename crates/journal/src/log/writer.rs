@@ -12,8 +12,9 @@ use super::line::{self, Header};
 use super::queue::{Queue, Work};
 use super::recover::io_error;
 use super::request::Request;
+use super::segment::Segment;
 use super::spare::Spare;
-use crate::storage::{SegmentFile, Storage};
+use crate::storage::Storage;
 use crate::{Error, Record};
 
 /// Records that may wait for room on a full disk. Processes that go on pushing without ever waiting
@@ -38,13 +39,6 @@ pub(super) struct Writer {
     /// Wants to know when more is durable.
     #[cfg(feature = "index")]
     recall: Option<Arc<crate::index::Recall>>,
-}
-
-struct Segment {
-    name: Arc<str>,
-    file: Box<dyn SegmentFile>,
-    used: u64,
-    len: u64,
 }
 
 impl Writer {
@@ -160,6 +154,12 @@ impl Writer {
                 self.give_up_unless_full(error);
             }
         }
+        if let Err(Error::Full { .. }) = &written
+            && let Err(error) = self.clean()
+        {
+            // Where it finds no room either, it is done before the next batch.
+            self.give_up_unless_full(&error);
+        }
         written
     }
 
@@ -191,19 +191,25 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
+        // Before anything else is written, also into another segment: what is left of it would stand in its midst.
+        self.clean()?;
         batch.close(&self.before);
-        let bytes = &batch.bytes;
-        self.make_room(bytes.len() as u64)?;
+        self.make_room(batch.bytes.len() as u64)?;
         let Some(segment) = &mut self.segment else { return Err(Error::Closed("no segment".into())) };
-        let failed = |action, error| io_error(action, &*self.storage, &segment.name, &error);
-        segment.file.write_at(segment.used, bytes).map_err(|error| failed("writing", error))?;
-        segment.file.sync().map_err(|error| failed("syncing", error))?;
-        segment.used += bytes.len() as u64;
+        let written = segment.write(&batch.bytes);
+        written.map_err(|(action, error)| io_error(action, &*self.storage, segment.name(), &error))?;
         Ok(())
     }
 
+    /// Blanks what a write left behind that found no room.
+    fn clean(&mut self) -> Result<(), Error> {
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        let cleaned = segment.clean();
+        cleaned.map_err(|(action, error)| io_error(action, &*self.storage, segment.name(), &error))
+    }
+
     fn make_room(&mut self, needed: u64) -> Result<(), Error> {
-        if self.segment.as_ref().is_some_and(|segment| segment.used + needed <= segment.len) {
+        if self.segment.as_ref().is_some_and(|segment| segment.has_room(needed)) {
             return Ok(());
         }
         let name: Arc<str> = format!("{:020}{}", self.next_seq, crate::storage::SUFFIX).into();
@@ -213,7 +219,7 @@ impl Writer {
         let used = header.len() as u64;
         let made = self.spare.become_segment(&name, &header, used + needed);
         let (file, len) = made.map_err(|error| io_error("creating", &*self.storage, &name, &error))?;
-        self.segment = Some(Segment { name, file, used, len });
+        self.segment = Some(Segment::new(name, file, used, len));
         self.spare.prepare();
         Ok(())
     }
@@ -225,7 +231,7 @@ impl Writer {
         }
         self.next_seq = batch.next_seq();
         if let Some(segment) = &self.segment {
-            batch.settle(&mut self.chains, &segment.name);
+            batch.settle(&mut self.chains, segment.name());
         }
         if self.records.receiver_count() > 0 {
             // The last of them may have gone meanwhile, and that is fine.

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::{SUFFIX, SegmentFile, Storage};
+use super::{SUFFIX, SegmentFile, Storage, make_folder};
 
 /// A folder on a disk.
 #[derive(Debug)]
@@ -16,12 +16,7 @@ pub struct FileStorage {
 impl FileStorage {
     /// The folder `dir`, made if it is not there, durably.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        if !dir.is_dir() {
-            fs::create_dir_all(dir)?;
-            if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                File::open(parent)?.sync_all()?;
-            }
-        }
+        make_folder(dir)?;
         Ok(Self { dir: dir.to_owned() })
     }
 }

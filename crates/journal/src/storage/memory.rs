@@ -24,6 +24,10 @@ pub enum Fault {
     FailFrom(u64),
     /// The n-th operation, if it is a write, writes only half and fails.
     TearOperation(u64),
+    /// The n-th operation finds no room on the disk, whatever it is.
+    NoRoom(u64),
+    /// The same, and of a write the first so many bytes are there.
+    NoRoomAfter(u64, usize),
     /// The files may hold this many bytes together.
     Capacity(u64),
 }
@@ -152,7 +156,29 @@ impl MemoryStorage {
 /// What the faults make of an operation.
 enum Verdict {
     Do,
+    /// A write fails in its midst.
     Tear,
+    /// A write fails when so many bytes are written, since there is no more room.
+    NoRoomAfter(usize),
+}
+
+impl Verdict {
+    /// What of `bytes` is written, and the answer.
+    fn of_write(self, bytes: &[u8]) -> (&[u8], io::Result<()>) {
+        match self {
+            Self::Do => (bytes, Ok(())),
+            Self::Tear => (&bytes[..bytes.len() / 2], Err(io::Error::other("simulated short write"))),
+            Self::NoRoomAfter(count) => (&bytes[..count.min(bytes.len())], Err(io::ErrorKind::StorageFull.into())),
+        }
+    }
+
+    /// The answer of an operation that is done at once, or not at all.
+    fn of_no_write(self) -> io::Result<()> {
+        match self {
+            Self::Do | Self::Tear => Ok(()),
+            Self::NoRoomAfter(_) => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
 }
 
 impl Disk {
@@ -166,6 +192,8 @@ impl Disk {
                 Fault::FailOperation(n) if n == this => return Err(io::Error::other("simulated failure")),
                 Fault::FailFrom(n) if n <= this => return Err(io::Error::other("simulated failure")),
                 Fault::TearOperation(n) if n == this => return Ok(Verdict::Tear),
+                Fault::NoRoom(n) if n == this => return Err(io::ErrorKind::StorageFull.into()),
+                Fault::NoRoomAfter(n, bytes) if n == this => return Ok(Verdict::NoRoomAfter(bytes)),
                 Fault::Capacity(bytes) if used + growth > bytes => return Err(io::ErrorKind::StorageFull.into()),
                 _ => {}
             }
@@ -179,7 +207,7 @@ impl Disk {
     }
 
     fn rename(&mut self, change: NameChange) -> io::Result<()> {
-        self.operate(0)?;
+        self.operate(0)?.of_no_write()?;
         apply(&mut self.names, &change);
         self.name_changes.push(change);
         // A file without a name is gone for whoever looks, and its room is free; unless a power cut
@@ -234,7 +262,7 @@ impl Storage for MemoryStorage {
 
     fn sync_names(&self) -> io::Result<()> {
         let mut disk = self.lock();
-        disk.operate(0)?;
+        disk.operate(0)?.of_no_write()?;
         disk.durable_names = disk.names.clone();
         disk.name_changes.clear();
         Ok(())
@@ -242,7 +270,7 @@ impl Storage for MemoryStorage {
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
         let mut disk = self.lock();
-        disk.operate(0)?;
+        disk.operate(0)?.of_no_write()?;
         let file = disk.file(name)?;
         file.seen.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         file.durable.clone_from(&file.seen);
@@ -269,16 +297,16 @@ impl SegmentFile for OpenFile {
             let verdict = disk.operate((offset + bytes.len() as u64).saturating_sub(len))?;
             let page = disk.page;
             let file = disk.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
-            let bytes = if matches!(verdict, Verdict::Tear) { &bytes[..bytes.len() / 2] } else { bytes };
+            let (bytes, done) = verdict.of_write(bytes);
             put(&mut file.seen, offset, bytes);
             file.writes.extend(pieces(offset, bytes, page));
-            if matches!(verdict, Verdict::Tear) { Err(io::Error::other("simulated short write")) } else { Ok(()) }
+            done
         })
     }
 
     fn sync(&mut self) -> io::Result<()> {
         self.with(|disk, number| {
-            disk.operate(0)?;
+            disk.operate(0)?.of_no_write()?;
             let file = disk.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
             for (offset, bytes) in std::mem::take(&mut file.writes) {
                 put(&mut file.durable, offset, &bytes);

@@ -1,12 +1,15 @@
 //! Where a log's bytes go: the few operations that it needs, and no more.
 
 mod file;
+mod folder;
 mod memory;
 
 use std::io;
 use std::path::Path;
 
 pub use file::FileStorage;
+pub use folder::make_folder;
+pub(crate) use folder::sync_entries;
 pub use memory::{Fault, MemoryStorage, Unsynced};
 
 /// How segments' names end.
@@ -93,6 +96,12 @@ pub(crate) fn fill(file: &mut dyn SegmentFile, from: u64, to: u64) -> io::Result
         written += part;
     }
     Ok(())
+}
+
+/// The error of a sync as one that nobody takes for a lack of room, which may come back: whatever it was, nobody
+/// knows what the disk holds of what was written, and a second sync that works says nothing of it.
+pub(crate) fn not_synced(error: &io::Error) -> io::Error {
+    io::Error::other(error.to_string())
 }
 
 /// Makes a durable file `name` that holds `bytes`: after a crash it is there whole, or as it was before.

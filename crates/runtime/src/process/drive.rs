@@ -240,7 +240,8 @@ impl Life {
             Command::Resolve { settlement, answer } => {
                 let run = settlement.run.clone();
                 let settled = self.reception.settle(settlement).await;
-                if settled.is_ok() {
+                let still_held = self.reception.fold.open_runs.get(&run).is_some_and(|open| open.held.is_some());
+                if settled.is_ok() && !still_held {
                     self.waiting.remove(&run);
                 }
                 let _ = answer.send(settled);

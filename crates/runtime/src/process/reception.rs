@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use flyball_core_agent::TriggerEvent;
+use flyball_core_agent::{TriggerEvent, nesting};
 use flyball_journal::{Appended, Decision, Entry, Error, Journal, ProcessFold, Recalled, weight};
 use flyball_triggers::{Cursor, Moved, News, Offer, Overlap, Receipt, Refusal, Sink};
 use futures::StreamExt;
@@ -178,6 +178,9 @@ impl Reception {
     /// Sends an offered event on its way to the disk, or answers it at once.
     pub fn offered(&mut self, offer: Offer) {
         let event = &offer.event;
+        if !nesting::fits(&event.payload) {
+            return answer(offer, Err(Refusal::TooDeep));
+        }
         match self.fold.recall(event, &*self.journal) {
             Recalled::Never => {}
             Recalled::As(event_id) => return answer(offer, Ok(Receipt { event_id, duplicate: true })),
@@ -243,6 +246,7 @@ impl Reception {
                 Ok(receipt)
             }
             Some(Err(Error::Full { .. })) => Err(Refusal::NoRoom),
+            Some(Err(Error::TooDeep { .. })) => Err(Refusal::TooDeep),
             Some(Err(error)) => Err(Refusal::NotDurable(error.to_string())),
             None => match self.fold.seen(&event.trigger_id, event.key()) {
                 Some(first) => Ok(Receipt { event_id: first.to_owned(), duplicate: true }),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core_agent::{Clock, TriggerEvent};
+use flyball_core_agent::{Clock, TriggerEvent, nesting};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_ENCODING, HeaderValue};
@@ -70,7 +70,7 @@ impl Door {
         }
         let body = self.read(body).await?;
         let signed = self.verify(&parts, &body)?;
-        let mut event = TriggerEvent::new(&self.id, "webhook", self.clock.now(), payload(&body));
+        let mut event = TriggerEvent::new(&self.id, "webhook", self.clock.now(), payload(&body)?);
         event.metadata = request::metadata(&parts, remote, signed.is_some(), self.config.signature_header.as_deref());
         // Whoever could not sign has no say in what counts as a duplicate of what was signed.
         let scheme = self.config.signature_scheme;
@@ -126,6 +126,7 @@ impl Door {
             Ok(Err(refusal @ (Refusal::Closed | Refusal::Overlaps))) => {
                 not_now(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string(), RETRY_LATER)
             }
+            Ok(Err(Refusal::TooDeep)) => *too_deep(),
             Ok(Err(refusal @ Refusal::NoRoom)) => {
                 tracing::warn!(trigger = self.id, %refusal, "a webhook event was refused");
                 not_now(StatusCode::INSUFFICIENT_STORAGE, "there is no room for the event", RETRY_LATER)
@@ -140,6 +141,16 @@ impl Door {
     }
 }
 
-fn payload(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
+/// The body as JSON, or as a text where it is none.
+fn payload(body: &[u8]) -> Result<Value, Box<Answer>> {
+    let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'[' | b'{'));
+    // What is too deep for the parser would else be taken for a text.
+    if looks_like_json && nesting::levels(body) > nesting::MAX_NESTING {
+        return Err(too_deep());
+    }
+    Ok(serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned())))
+}
+
+fn too_deep() -> Box<Answer> {
+    refused(StatusCode::BAD_REQUEST, &format!("the body: {}", nesting::refusal()))
 }

@@ -65,3 +65,19 @@ async fn a_body_of_unknown_length_is_cut_off_at_the_limit() {
     assert_eq!(exchange(hook.address, &chunked("1234567890")).await.status, 202);
     assert_eq!(hook.events.recv().await.unwrap().payload, json!(1_234_567_890));
 }
+
+#[tokio::test]
+async fn a_body_that_is_nested_too_deep_is_refused_with_the_reason() {
+    let mut hook = hook(config()).await;
+    let nested = |levels| format!(" {}{}", "[".repeat(levels), "]".repeat(levels));
+    for levels in [65, 126, 127, 128, 100_000] {
+        let answer = hook.ask("POST /pipeline-events", nested(levels).as_bytes()).await;
+        assert_eq!(answer.status, 400, "{levels}");
+        assert!(answer.body.to_string().contains("nested"), "{}", answer.body);
+    }
+    assert_eq!(hook.ask("POST /pipeline-events", nested(64).as_bytes()).await.status, 202);
+    assert!(hook.events.recv().await.unwrap().payload.is_array());
+    let text = format!("no JSON: {}", "[".repeat(200));
+    assert_eq!(hook.ask("POST /pipeline-events", text.as_bytes()).await.status, 202);
+    assert_eq!(hook.events.recv().await.unwrap().payload, json!(text));
+}

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use chrono::Utc;
 use flyball_cluster::{RuntimeTransport, TransportConfig};
 use flyball_core_agent::{Clock, NodeClock};
-use flyball_journal::{Log, Record, Recovered, Recovery};
+use flyball_journal::{Log, Record, Recovered, Recovery, make_folder};
 use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts};
 use flyball_triggers::WebhookListeners;
 use tokio::sync::broadcast;
@@ -169,7 +169,7 @@ impl Homes {
             },
             (JournalBackend::File, Some(path)) => {
                 // However it is written, it is one folder and has one owner.
-                let made = std::fs::create_dir_all(path).and_then(|()| path.canonicalize());
+                let made = make_folder(path).and_then(|()| path.canonicalize());
                 let path = made.with_context(|| format!("{}: making the journal's folder {}", manifest.name, path.display()))?;
                 if path == data.journal().canonicalize()? {
                     return self.open_dir(data.journal());

@@ -59,6 +59,9 @@ pub fn failing_syncs(plan: &Plan, tally: &Tally) {
         ("fdatasync", "error=EIO", "+"),
         ("fsync", "error=EIO", ""),
         ("fsync", "error=EIO", "+"),
+        // Not as a write that finds no room: nobody knows what the disk holds.
+        ("fdatasync", "error=ENOSPC", ""),
+        ("fsync", "error=ENOSPC", ""),
         ("fdatasync", "error=EINTR", ""),
     ];
     failing_calls(plan, tally, &kinds);
@@ -156,7 +159,8 @@ fn struck(outside: &Outside, blow: &Blow, seen: &Seen) -> Result<Option<String>,
     if let Some((status, body)) = said.refused.iter().find(|(status, _)| ![429, 503, 507].contains(status)) {
         return Err(format!("a webhook was answered with {status}: {body} (P1, P11)"));
     }
-    if blow.what == "error=EIO" && said.taken_after_503() {
+    let of_a_sync = blow.call.ends_with("sync") && blow.what == "error=ENOSPC";
+    if (blow.what == "error=EIO" || of_a_sync) && said.taken_after_503() {
         return Err("an event was taken after one that could not be made durable, in one life (P11)".into());
     }
     rest_and_judge(&node, std::slice::from_mut(&mut sender), seen)?;
