@@ -3,7 +3,7 @@
 use chrono::{DateTime, Local, Utc};
 use flyball_core_agent::text::one_line;
 use flyball_core_agent::{Directive, StepId, TriggerEvent};
-use flyball_journal::{Decision, Entry, LifecycleState, Record};
+use flyball_journal::{Again, Decision, Entry, LifecycleState, Record};
 use owo_colors::{AnsiColors, OwoColorize};
 use serde_json::{Map, Value};
 
@@ -74,9 +74,7 @@ pub fn tell(record: &Record) -> Option<Line> {
         | Entry::Checkpoint { .. }
         | Entry::Carried { .. } => return None,
         Entry::TriggerMoved { trigger_id, why, .. } => (Mark::Warning, format!("{trigger_id} let pass: {why}")),
-        Entry::InvocationStart { attempt, .. } => {
-            (Mark::Life, format!("goes on with the run that was cut off (attempt {attempt})"))
-        }
+        Entry::InvocationStart { attempt, again, .. } => (Mark::Life, begun_again(*attempt, *again)),
         Entry::ToolCall { tool, args, attempt, .. } => (Mark::Call, called(tool, args, *attempt)),
         Entry::ToolResult { reply, refused: true, .. } => (Mark::Warning, format!("refused: {}", reply.text)),
         Entry::ToolResult { reply, settled_by, .. } => {
@@ -153,6 +151,16 @@ fn process_colour(name: &str) -> AnsiColors {
     ];
     let sum: usize = name.bytes().map(usize::from).sum();
     COLOURS[sum % COLOURS.len()]
+}
+
+fn begun_again(attempt: u32, again: Option<Again>) -> String {
+    match again {
+        Some(Again::CutOff) => format!("goes on with the run that was cut off (attempt {attempt})"),
+        Some(Again::Failed { times, of }) => format!("tries again (attempt {} of {of})", times.saturating_add(1)),
+        Some(Again::Held) => format!("looks whether the run that is held can go on (attempt {attempt})"),
+        Some(Again::Decided) => format!("goes on after the decision (attempt {attempt})"),
+        None => format!("goes on with the run (attempt {attempt})"),
+    }
 }
 
 fn woken(event: &TriggerEvent) -> String {
@@ -258,6 +266,23 @@ fn recovered(entries: u64, interrupted: usize, pending: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_a_run_begins_again_is_told_as_it_was() {
+        let cases = [
+            (Some(Again::CutOff), "goes on with the run that was cut off (attempt 3)"),
+            (Some(Again::Failed { times: 1, of: 3 }), "tries again (attempt 2 of 3)"),
+            (Some(Again::Held), "looks whether the run that is held can go on (attempt 3)"),
+            (Some(Again::Decided), "goes on after the decision (attempt 3)"),
+            (None, "goes on with the run (attempt 3)"),
+        ];
+        for (again, told) in cases {
+            let run = flyball_core_agent::RunId("r".into());
+            let entry = Entry::InvocationStart { run, event_id: "e".into(), attempt: 3, again };
+            let record = Record { seq: 1, process: "p".into(), n: 1, epoch: 1, at: DateTime::UNIX_EPOCH, entry };
+            assert_eq!(tell(&record).expect("it is told").text, told);
+        }
+    }
 
     #[test]
     fn what_an_agent_says_cannot_steer_the_terminal() {

@@ -14,7 +14,7 @@ fn event(id: &str, kind: &str, payload: Value) -> TriggerEvent {
 }
 
 fn begin(run: &str, event_id: &str) -> Entry {
-    Entry::InvocationStart { run: RunId(run.into()), event_id: event_id.into(), attempt: 1 }
+    Entry::InvocationStart { run: RunId(run.into()), event_id: event_id.into(), attempt: 1, again: None }
 }
 
 fn moved(from_state: LifecycleState, to_state: LifecycleState, reason: &str) -> Entry {

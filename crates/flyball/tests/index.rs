@@ -44,7 +44,7 @@ fn name(number: usize) -> &'static str {
 fn run(number: usize) -> Vec<Entry> {
     let (run, event) = (run_id(number), event(number));
     let event_id = event.event_id.clone();
-    let begin = |attempt| Entry::InvocationStart { run: run.clone(), event_id: event_id.clone(), attempt };
+    let begin = |attempt| Entry::InvocationStart { run: run.clone(), event_id: event_id.clone(), attempt, again: None };
     let (step, tool, effect) = (StepId::call(0, 0), "wipe".to_owned(), Effect::Irreversible);
     let notes = Map::from_iter([("budget".to_owned(), json!({"cost": 0.5}))]);
     let call = Entry::ToolCall { run: run.clone(), step: step.clone(), attempt: 1, tool, args: Map::new(), effect, notes };

@@ -188,7 +188,9 @@ fn begun() -> Vec<Record> {
     let journal = MemoryJournal::new("p");
     let event = flyball_core_agent::TriggerEvent { event_id: "e".into(), ..invocation(&run("r")).event };
     journal.push(Entry::accepted(event)).expect("pushed");
-    journal.push(Entry::InvocationStart { run: RunId("r".into()), event_id: "e".into(), attempt: 1 }).expect("pushed");
+    journal
+        .push(Entry::InvocationStart { run: RunId("r".into()), event_id: "e".into(), attempt: 1, again: None })
+        .expect("pushed");
     journal.records()
 }
 

@@ -18,7 +18,7 @@ mod tape;
 
 pub use dedup::{DEDUP_WINDOW, MAX_DEDUP_KEYS, Recalled};
 pub use doubt::{Decision, Doubt, doubts, doubts_left};
-pub use entry::{Entry, Record};
+pub use entry::{Again, Entry, Record};
 pub use error::Error;
 pub use fold::{
     DeadLetter, EventCounts, Exchange, MAX_DEAD_LETTERS, MAX_EXCHANGES, MAX_HISTORY, OpenRun, Pause, ProcessFold, TriggerFold,

@@ -23,6 +23,7 @@ fn full_fold() -> ProcessFold {
         run: run.clone(),
         event_id: event.event_id.clone(),
         attempt: 1,
+        again: None,
     };
     let entries = [
         Entry::StateTransition { from_state: LifecycleState::Created, to_state: LifecycleState::Starting, reason: "r".into() },
@@ -63,7 +64,7 @@ fn every_kind() -> Vec<Entry> {
         Entry::StateTransition { from_state: LifecycleState::Created, to_state: LifecycleState::Starting, reason: "r".into() },
         Entry::TriggerEvent { event: TriggerEvent::new("t", "cron", at, json!({"n": [1, "x"]})), cursor: args.clone() },
         Entry::TriggerMoved { trigger_id: "t".into(), cursor: args.clone(), skipped: 3, why: "w".into() },
-        Entry::InvocationStart { run: run.clone(), event_id: event_id.clone(), attempt: 1 },
+        Entry::InvocationStart { run: run.clone(), event_id: event_id.clone(), attempt: 1, again: None },
         Entry::ModelReply { run: run.clone(), step: StepId::turn(0), reply },
         Entry::ToolCall {
             run: run.clone(),

@@ -63,7 +63,7 @@ impl Bench {
     fn new(answers: Vec<Result<ToolReply, CallError>>) -> Self {
         let journal = Arc::new(MemoryJournal::new("p"));
         let run = RunId("r".into());
-        journal.push(Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1 }).expect("pushed");
+        journal.push(Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1, again: None }).expect("pushed");
         let tool = Tool {
             calls: AtomicU32::new(0),
             journal: Arc::clone(&journal),

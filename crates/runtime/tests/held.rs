@@ -9,7 +9,7 @@ use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{
     CallError, Failure, ManualClock, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
 };
-use flyball_journal::{Entry, Intent, Log, MemoryStorage, Replay, Storage};
+use flyball_journal::{Again, Entry, Intent, Log, MemoryStorage, Replay, Storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
 use flyball_triggers::{CronConfig, CronTrigger, Overlap, Trigger};
 use serde_json::json;
@@ -199,6 +199,11 @@ async fn after_a_torn_end_a_call_that_may_have_been_made_waits_for_an_operator_w
         }
     };
     tokio::time::timeout(Duration::from_secs(20), paid).await.expect("it is paid now");
+    let starts = runtime.log().records("p").expect("read").into_iter().filter_map(|record| match record.entry {
+        Entry::InvocationStart { again, .. } => Some(again),
+        _ => None,
+    });
+    assert_eq!(starts.collect::<Vec<_>>(), [None, Some(Again::Decided)]);
 }
 
 #[tokio::test]

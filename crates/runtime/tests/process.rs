@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_core_agent::Directive;
-use flyball_journal::{Entry, LifecycleState};
+use flyball_journal::{Again, Entry, LifecycleState};
 use flyball_runtime::{Control, ControlError, ProcessSpec, Restart, RestartPolicy};
 use serde_json::json;
 use support::{Act, Bench};
@@ -61,13 +61,14 @@ async fn a_run_cut_off_goes_on_under_its_own_id_after_a_restart() {
     second.start("p").await.expect("it starts");
     crashed.until(&second, |status| status.invocation_count == 1).await;
     let starts = crashed.entries(&second).into_iter().filter_map(|entry| match entry {
-        Entry::InvocationStart { run, attempt, .. } => Some((run, attempt)),
+        Entry::InvocationStart { run, attempt, again, .. } => Some((run, attempt, again)),
         _ => None,
     });
     let starts: Vec<_> = starts.collect();
     assert_eq!(starts.len(), 2);
     assert_eq!(starts[0].0, starts[1].0, "it is the same run");
     assert_eq!((starts[0].1, starts[1].1), (1, 2));
+    assert_eq!((starts[0].2, starts[1].2), (None, Some(Again::CutOff)));
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub fn entry(index: u64, start: DateTime<Utc>, every: u64) -> Entry {
     let pipeline = format!("p-{}", run_number % PIPELINES);
     match index % ENTRIES_OF_A_RUN as u64 {
         0 => Entry::accepted(event(event_id, at)),
-        1 => Entry::InvocationStart { run, event_id, attempt: 1 },
+        1 => Entry::InvocationStart { run, event_id, attempt: 1, again: None },
         2 => Entry::ToolCall {
             run,
             step: StepId::call(0, 0),

@@ -12,6 +12,25 @@ use serde_json::{Map, Value};
 
 use crate::{Decision, LifecycleState, ProcessFold};
 
+/// Why a run begins again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Again {
+    /// It was cut off, by a crash or because its process ended.
+    CutOff,
+    /// It failed so often, and may be tried so often in all.
+    Failed {
+        /// How often.
+        times: u32,
+        /// How often it may be tried.
+        of: u32,
+    },
+    /// It was held, and what it waits for may have been answered meanwhile.
+    Held,
+    /// It was held, and an operator has decided.
+    Decided,
+}
+
 /// One fact about one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 // What is derived reads and writes the fields; `read` and `write` put them into one object with the kind.
@@ -48,7 +67,7 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
     },
-    /// A run began, or began again after a crash.
+    /// A run began, or began again.
     InvocationStart {
         /// The run.
         run: RunId,
@@ -56,6 +75,9 @@ pub enum Entry {
         event_id: String,
         /// 1 for the first time.
         attempt: u32,
+        /// Why it began again; nothing where it did not, or an earlier version wrote this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again: Option<Again>,
     },
     /// A model answered.
     ModelReply {

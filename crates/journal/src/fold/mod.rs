@@ -165,7 +165,7 @@ impl ProcessFold {
             Entry::Redelivered { event_id, .. } => self.redeliver(seq, &event_id),
             Entry::Dismissed { event_id, .. } => self.dismiss(&event_id),
             Entry::TailLost { events, .. } => self.doubt(&events),
-            Entry::InvocationStart { run, event_id, attempt } => self.begin(run, event_id, attempt),
+            Entry::InvocationStart { run, event_id, attempt, .. } => self.begin(run, event_id, attempt),
             Entry::ModelReply { run, step, reply } => self.tape(&run, |tape| tape.set_reply(&step, &reply)),
             Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
                 self.tape(&run, |tape| tape.set_intent(&step, attempt, effect, &tool, &args));
@@ -269,7 +269,11 @@ mod tests {
     fn folding_on_from_a_checkpoint_leaves_its_record_as_it_was() {
         let run = RunId("r".into());
         let mut fold = ProcessFold::default();
-        fold.apply(1, DateTime::UNIX_EPOCH, &Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1 });
+        fold.apply(
+            1,
+            DateTime::UNIX_EPOCH,
+            &Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1, again: None },
+        );
         let checkpoint = Entry::Checkpoint { fold: Box::new(fold), layers: Map::new() };
         let before = serde_json::to_string(&checkpoint).expect("written");
         let says = Entry::ModelReply { run, step: StepId::turn(0), reply: Reply::say("hello") };

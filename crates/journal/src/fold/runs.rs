@@ -5,8 +5,8 @@ use flyball_core_agent::{RunId, StepId, ToolReply, TriggerEvent};
 use serde::{Deserialize, Serialize};
 
 use super::ProcessFold;
-use crate::Decision;
 use crate::tape::Tape;
+use crate::{Again, Decision};
 
 /// A run without an end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,21 @@ pub struct OpenRun {
     steps_before: usize,
     /// It was not a crash that ended it last.
     excused: bool,
+    /// An operator has decided what it was held for, and it has not begun again since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    decided: bool,
+}
+
+impl OpenRun {
+    /// Why it begins again, if it does now and a run may be tried `of` times.
+    pub fn again(&self, of: u32) -> Again {
+        match self {
+            Self { decided: true, .. } => Again::Decided,
+            Self { held: Some(_), .. } => Again::Held,
+            Self { retry_at: Some(_), failures, .. } => Again::Failed { times: *failures, of },
+            _ => Again::CutOff,
+        }
+    }
 }
 
 impl ProcessFold {
@@ -39,7 +54,7 @@ impl ProcessFold {
         let steps = open.tape.len();
         open.fruitless = if open.excused || steps > open.steps_before { 0 } else { open.fruitless + 1 };
         (open.attempt, open.steps_before, open.excused) = (attempt, steps, false);
-        (open.held, open.retry_at) = (None, None);
+        (open.held, open.retry_at, open.decided) = (None, None, false);
     }
 
     pub(super) fn hold(&mut self, run: &RunId, why: &str) {
@@ -62,7 +77,7 @@ impl ProcessFold {
 
     pub(super) fn settle(&mut self, run: &RunId, event_id: &str, step: &StepId, decision: &Decision) {
         let Some(open) = self.open_runs.get_mut(run) else { return };
-        open.held = None;
+        (open.held, open.decided) = (None, true);
         match decision {
             Decision::Happened { result } => open.tape.set_result(step, &ToolReply::ok(result)),
             Decision::DidNotHappen | Decision::Retry => open.tape.clear_doubt(step),

@@ -142,7 +142,7 @@ impl Runs {
             Entry::TriggerEvent { event, .. } => {
                 self.kinds.insert((record.process.clone(), event.event_id.clone()), event.trigger_type.clone());
             }
-            Entry::InvocationStart { run, event_id, attempt } => {
+            Entry::InvocationStart { run, event_id, attempt, .. } => {
                 let summary = self.begun(record, run, event_id);
                 summary.attempts = summary.attempts.max(*attempt);
                 summary.outcome = RunOutcome::Open;

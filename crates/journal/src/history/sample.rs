@@ -24,8 +24,12 @@ pub fn records() -> Vec<Record> {
         Reply { calls: vec![WantedCall { id: "x".into(), name: "emit_event".into(), args: json!({}) }], ..Reply::default() };
     let mut emitted = event("e2", "event");
     emitted.cause = Some(Cause { process: "monitor".into(), run: a.0.clone(), hops: 1 });
-    let begin =
-        |run: &RunId, event_id: &str, attempt| Entry::InvocationStart { run: run.clone(), event_id: event_id.into(), attempt };
+    let begin = |run: &RunId, event_id: &str, attempt| Entry::InvocationStart {
+        run: run.clone(),
+        event_id: event_id.into(),
+        attempt,
+        again: None,
+    };
     let says = |step, reply| Entry::ModelReply { run: a.clone(), step: StepId::turn(step), reply };
     let outcome = Outcome { reply: "raised".into(), turns: 2, ..Outcome::default() };
     let (step, reply) = (StepId::call(0, 0), ToolReply::ok("taken"));

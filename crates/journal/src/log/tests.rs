@@ -230,7 +230,7 @@ async fn a_checkpoint_carries_open_events_runs_steps_and_dedup_keys() {
     let reply = flyball_core_agent::Reply::say("hello");
     let entries = vec![
         Entry::accepted(event.clone()),
-        Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt: 1 },
+        Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt: 1, again: None },
         Entry::ModelReply { run: run.clone(), step: step.clone(), reply: reply.clone() },
         Entry::InvocationHeld { run: run.clone(), why: "waits".into() },
     ];

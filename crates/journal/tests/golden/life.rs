@@ -61,7 +61,7 @@ fn moved(from_state: LifecycleState, to_state: LifecycleState, reason: &str) -> 
 }
 
 fn begin(run: &str, event_id: &str, attempt: u32) -> Entry {
-    Entry::InvocationStart { run: RunId(run.into()), event_id: event_id.into(), attempt }
+    Entry::InvocationStart { run: RunId(run.into()), event_id: event_id.into(), attempt, again: None }
 }
 
 fn call(run: &str, step: &StepId, attempt: u32, tool: &str, effect: Effect) -> Entry {

@@ -180,7 +180,7 @@ impl World {
             _ => (format!("{:x}-{}", self.dice.below(4096), self.runs.len()), event_id, 1),
         };
         self.runs.push((process.to_owned(), run.clone(), event_id.clone()));
-        Entry::InvocationStart { run: RunId(run), event_id, attempt }
+        Entry::InvocationStart { run: RunId(run), event_id, attempt, again: None }
     }
 
     fn of_event(&mut self, process: &str) -> Entry {

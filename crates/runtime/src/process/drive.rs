@@ -121,8 +121,9 @@ impl Life {
 
     fn begin_run(&mut self, run: RunId, event: TriggerEvent, attempt: u32) -> Result<(), String> {
         let Some(parts) = self.parts.clone() else { return Err("its parts are gone".into()) };
-        let entry = Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt };
-        self.reception.push(entry)?;
+        let tries = self.spec.delivery.max_retries.saturating_add(1);
+        let again = self.reception.fold.open_runs.get(&run).map(|open| open.again(tries));
+        self.reception.push(Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt, again })?;
         self.busy.insert(event.event_id.clone());
         // The fold's own tape: what this run records is there if it is run again in this life.
         let open = self.reception.fold.open_runs.get(&run);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{Act, Bench, SEGMENT};
 use flyball_core_agent::Clock;
-use flyball_journal::{Entry, EventCounts, Fault, LifecycleState};
+use flyball_journal::{Again, Entry, EventCounts, Fault, LifecycleState};
 use flyball_runtime::{AgentRuntime, Control, ControlError, Delivery, ProcessSpec, ProcessStatus};
 use flyball_triggers::Refusal;
 
@@ -79,6 +79,11 @@ async fn a_run_that_panics_is_tried_again_and_is_a_dead_letter_in_the_end_and_th
     assert_eq!((status.state, status.consecutive_failures), (LifecycleState::Awaiting, 1), "{}", status.reason);
     let errors: Vec<String> = bench.entries(&runtime).into_iter().filter_map(failure).collect();
     assert_eq!(errors, ["the run panicked: nobody thought of this"; 2]);
+    let again = bench.entries(&runtime).into_iter().filter_map(|entry| match entry {
+        Entry::InvocationStart { again, .. } => Some(again),
+        _ => None,
+    });
+    assert_eq!(again.collect::<Vec<_>>(), [None, Some(Again::Failed { times: 1, of: 2 })]);
 }
 
 fn failure(entry: Entry) -> Option<String> {

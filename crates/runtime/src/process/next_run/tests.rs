@@ -54,7 +54,7 @@ impl Scene {
     fn begin(&mut self, event_id: &str) -> RunId {
         let Choice::Begin { run, event, attempt } = self.choose() else { panic!("{:?}", self.choose()) };
         assert_eq!(event.event_id, event_id);
-        self.record(Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt });
+        self.record(Entry::InvocationStart { run: run.clone(), event_id: event.event_id.clone(), attempt, again: None });
         self.busy.insert(event.event_id);
         run
     }
@@ -162,7 +162,7 @@ fn a_run_that_brings_its_process_down_again_and_again_is_given_up() {
     let given_up = loop {
         match scene.choose() {
             Choice::Begin { run, event, attempt } => {
-                scene.record(Entry::InvocationStart { run, event_id: event.event_id, attempt });
+                scene.record(Entry::InvocationStart { run, event_id: event.event_id, attempt, again: None });
                 crashes += 1;
             }
             other => break other,
