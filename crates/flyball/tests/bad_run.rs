@@ -200,7 +200,7 @@ fn a_model_that_cannot_be_reached_fails_the_run_and_not_the_process() {
 #[test]
 fn a_run_that_is_tried_again_is_not_told_as_one_that_was_cut_off() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let scene = lone("openai:test-model", "trigger_delivery: {max_retries: 2, retry_backoff: 0.1}");
+    let scene = lone("openai:test-model", "config: {trigger_delivery: {max_retries: 2, retry_backoff: 0.1}}");
     let mut live = Live::start(scene.run().env("OPENAI_BASE_URL", format!("http://{free}/v1")));
     live.says("lone         . started");
     emit_go(&scene);

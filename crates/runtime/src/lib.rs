@@ -8,6 +8,6 @@ mod status;
 
 pub use control::{Control, ControlError, Settlement};
 pub use process::{AgentProcess, StatusWatch};
-pub use runtime::{AgentRuntime, JournalHome, RuntimeParts};
+pub use runtime::{AgentRuntime, JournalHome, RuntimeParts, Unclaimed};
 pub use spec::{Blueprint, Built, Cleanup, Delivery, Past, ProcessSpec, Records, Restart, RestartPolicy, StartCause};
 pub use status::{ProcessStatus, RuntimeStatus, TriggerStatus};

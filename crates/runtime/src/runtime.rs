@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
 use flyball_core_agent::{Clock, SystemClock, TriggerEvent};
-use flyball_journal::{Log, MemoryStorage, Recovered, Recovery};
+use flyball_journal::{Log, MemoryStorage, ProcessFold, Recovered, Recovery};
 use flyball_triggers::{BusEvent, Delivery, EventBus, InProcessBroker, InProcessBus, Message, MessageBroker, Receipt};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -43,6 +43,24 @@ pub struct JournalHome {
     recovered: Arc<Mutex<Recovery<Recovered>>>,
 }
 
+/// A process that a log knows and nobody runs, though it has something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Its name.
+    pub name: String,
+    /// Events that wait for a run, or for the end of one.
+    pub waiting: usize,
+    /// Events whose runs are held.
+    pub held: usize,
+}
+
+impl Unclaimed {
+    fn of(name: &str, fold: &ProcessFold) -> Self {
+        let held = fold.open_runs.values().filter(|open| open.held.is_some()).count();
+        Self { name: name.to_owned(), waiting: fold.open_events.len().saturating_sub(held), held }
+    }
+}
+
 impl From<(Arc<Log>, Recovery<Recovered>)> for JournalHome {
     fn from((log, recovery): (Arc<Log>, Recovery<Recovered>)) -> Self {
         Self { log, recovered: Arc::new(Mutex::new(recovery)) }
@@ -58,6 +76,13 @@ impl JournalHome {
     /// The log.
     pub fn log(&self) -> &Arc<Log> {
         &self.log
+    }
+
+    /// The processes of which events are open here, and that nobody has added. To be asked once all are.
+    pub fn unclaimed(&self) -> Vec<Unclaimed> {
+        let recovered = self.recovered.lock().expect("no holder of the recovery panics");
+        let each = recovered.processes.iter().filter(|(_, found)| !found.fold.open_events.is_empty());
+        each.map(|(name, found)| Unclaimed::of(name, &found.fold)).collect()
     }
 
     /// What was found of a process, and whether its records are damaged.

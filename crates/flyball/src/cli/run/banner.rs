@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use flyball_runtime::Unclaimed;
 use owo_colors::OwoColorize;
 
 use super::start::Found;
@@ -9,7 +10,7 @@ use super::{Plan, Until};
 use crate::assemble::is_test_double;
 use crate::cli::output::{self, colour};
 
-pub(super) fn print(plan: &Plan, address: SocketAddr, found: &[Found]) {
+pub(super) fn print(plan: &Plan, address: SocketAddr, found: &[Found], unclaimed: &[Unclaimed]) {
     let names: Vec<&str> = plan.manifests.iter().map(|manifest| manifest.name.as_str()).collect();
     let title = format!("flyball {}", env!("CARGO_PKG_VERSION"));
     let title = if colour() { title.bold().to_string() } else { title };
@@ -21,7 +22,27 @@ pub(super) fn print(plan: &Plan, address: SocketAddr, found: &[Found]) {
     for found in found {
         recovered(found);
     }
+    for line in left_over(plan, unclaimed) {
+        output::line(&if colour() { line.yellow().to_string() } else { line });
+    }
     output::line("");
+}
+
+/// A line for each agent of which events were accepted that nobody here will handle.
+pub(super) fn left_over(plan: &Plan, unclaimed: &[Unclaimed]) -> impl Iterator<Item = String> {
+    unclaimed.iter().map(|process| {
+        let moved = plan.manifests.iter().any(|manifest| manifest.name == process.name);
+        format!("! {}", open(process, moved))
+    })
+}
+
+fn open(process: &Unclaimed, moved: bool) -> String {
+    let Unclaimed { name, waiting, held } = process;
+    let events = (*waiting > 0).then(|| format!("{waiting} {} waiting", if *waiting == 1 { "event" } else { "events" }));
+    let runs = (*held > 0).then(|| format!("{held} {} held", if *held == 1 { "run" } else { "runs" }));
+    let what: Vec<String> = events.into_iter().chain(runs).collect();
+    let why = if moved { "its manifest names another journal" } else { "no manifest here has that name" };
+    format!("the journal has {name}, with {}, and {why}", what.join(" and "))
 }
 
 fn ends(until: Until) -> &'static str {

@@ -10,7 +10,7 @@ use chrono::Utc;
 use flyball_cluster::{RuntimeTransport, TransportConfig};
 use flyball_core_agent::{Clock, NodeClock};
 use flyball_journal::{Log, Record, Recovered, Recovery, make_folder};
-use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts};
+use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts, Unclaimed};
 use flyball_triggers::WebhookListeners;
 use tokio::sync::broadcast;
 
@@ -56,8 +56,10 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
     let node_id = node_id();
     let transport = serve(&runtime, plan, &node_id).await?;
     announce(&plan.data, transport.local_addr(), node_id)?;
-    if plan.output == Output::Human {
-        banner::print(plan, transport.local_addr(), &homes.found);
+    let unclaimed = homes.unclaimed();
+    match plan.output {
+        Output::Human => banner::print(plan, transport.local_addr(), &homes.found, &unclaimed),
+        Output::Json => banner::left_over(plan, &unclaimed).for_each(|line| eprintln!("{line}")),
     }
     let teller = Teller::start(homes.watches(), plan.output);
     let housekeeping = Housekeeping::start(homes.logs(), plan.retention).await?;
@@ -179,6 +181,11 @@ impl Homes {
             }
             (JournalBackend::File, None) => self.open_dir(data.journal()),
         }
+    }
+
+    /// The processes of which events are open in one of them, and that no manifest puts there.
+    fn unclaimed(&self) -> Vec<Unclaimed> {
+        self.by_dir.values().flat_map(JournalHome::unclaimed).collect()
     }
 
     fn watches(&self) -> Vec<broadcast::Receiver<Arc<Record>>> {
