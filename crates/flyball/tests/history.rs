@@ -183,6 +183,13 @@ fn a_replay_that_finds_a_contradiction_fails() {
 fn the_journal_is_verified_and_damage_is_found_and_laid_at_its_process() {
     let scene = written();
     let told = scene.ask(&["journal", "verify"]).with_code(0).stdout;
+    let head = scene.ask_json(&["journal", "verify"])["head"].as_str().expect("it has a head").to_owned();
+    assert!(told.contains(&format!("head: {head}")), "{told}");
+    scene.ask(&["journal", "verify", "--anchor", &head]).with_code(0);
+    let (seq, hash) = head.split_once(':').expect("a number and a hash");
+    let later = format!("{}:{hash}", seq.parse::<u64>().expect("a number") + 1);
+    let cut = scene.ask(&["journal", "verify", "--anchor", &later]).with_code(1).stdout;
+    assert!(cut.contains("cut off"), "{cut}");
     assert!(told.contains("monitor: 8 record(s), 1 to 8, 0 checkpoint(s)\nno damage: 13 record(s) in 2 batch(es)"), "{told}");
 
     let dir = std::fs::read_dir(scene.data().join("journal")).expect("the journal is there");

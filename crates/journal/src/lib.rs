@@ -32,8 +32,8 @@ pub use intent::Intent;
 pub use journal::{Appended, Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{InvalidTransition, LifecycleState, TOO_OLD};
 pub use log::{
-    Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention, TornTail,
-    audit, audit_storage, damaged, export, raw_records, read, read_storage,
+    Anchor, Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention,
+    TornTail, audit, audit_against, audit_storage, damaged, export, raw_records, read, read_storage,
 };
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced, make_folder};

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use flyball_journal::{Audit, Entry, History, Record, audit, export, raw_records};
+use flyball_journal::{Anchor, Audit, Entry, History, Record, audit, audit_against, export, raw_records};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +34,9 @@ pub struct Journal {
 enum Command {
     /// Look at every line of every segment: checksums, chains, batches, headers. Damage is exit code 1
     Verify {
+        /// A head that was kept elsewhere: tells too whether the end was cut, or the chains computed anew
+        #[arg(long, value_name = "SEQ:HASH")]
+        anchor: Option<Anchor>,
         /// How to print
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
@@ -71,21 +74,28 @@ impl Journal {
             None => journals(data)?,
         };
         match (&self.command, journals.as_slice()) {
-            (Command::Verify { output }, journals) => verify(journals, *output),
+            (Command::Verify { anchor: Some(_), .. }, several @ [_, _, ..]) => {
+                bail!("a head is that of one journal; name it with --path: {}", named(several))
+            }
+            (Command::Verify { output, anchor }, journals) => verify(journals, *anchor, *output),
             (Command::Cat(cat), journals) => cat.execute(journals),
             (Command::Export { file, output }, [journal]) => write_out(journal, file, *output),
             (Command::Export { .. }, several) => {
-                let several: Vec<String> = several.iter().map(|one| one.display().to_string()).collect();
-                bail!("there are {} journals; name the one to export with --path: {}", several.len(), several.join(", "))
+                bail!("there are {} journals; name the one to export with --path: {}", several.len(), named(several))
             }
         }
     }
 }
 
-fn verify(journals: &[PathBuf], how: Output) -> Result<ExitCode> {
+fn named(journals: &[PathBuf]) -> String {
+    let names: Vec<String> = journals.iter().map(|one| one.display().to_string()).collect();
+    names.join(", ")
+}
+
+fn verify(journals: &[PathBuf], anchor: Option<Anchor>, how: Output) -> Result<ExitCode> {
     let mut all_sound = true;
     for journal in journals {
-        let audit = audit(journal)?;
+        let audit = anchor.map_or_else(|| audit(journal), |anchor| audit_against(journal, anchor))?;
         if how == Output::Human && journals.len() > 1 {
             output::line(&format!("{}:", journal.display()));
         }
@@ -93,7 +103,7 @@ fn verify(journals: &[PathBuf], how: Output) -> Result<ExitCode> {
             Output::Json => output::json(&Verified { journal, audit: &audit })?,
             Output::Human => report(&audit).iter().for_each(|line| output::line(line)),
         }
-        all_sound &= audit.damage.is_empty() && audit.refused.is_none();
+        all_sound &= audit.damage.is_empty() && audit.refused.is_none() && audit.anchor.is_none();
     }
     Ok(if all_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -123,6 +133,7 @@ fn report(audit: &Audit) -> Vec<String> {
         lines.push(format!("torn end: {bytes} byte(s) after the last batch, in {segment} from byte {offset}; nobody was told that they are durable"));
     }
     lines.extend(audit.refused.iter().map(|why| bad(format!("a runtime would not open it: {why}"))));
+    lines.extend(audit.anchor.iter().map(|why| bad(format!("held against the head that was kept: {why}"))));
     let counts = format!(
         "{} record(s) in {} batch(es), {} segment(s), {} byte(s)",
         audit.records, audit.commits, audit.segments, audit.bytes
@@ -131,6 +142,7 @@ fn report(audit: &Audit) -> Vec<String> {
         0 => format!("no damage: {counts}"),
         count => bad(format!("damage in {count} place(s): {counts}")),
     });
+    lines.extend(audit.head.iter().map(|head| format!("head: {head}")));
     lines
 }
 

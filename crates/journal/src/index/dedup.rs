@@ -13,7 +13,7 @@ use sled::{Batch, Tree};
 use super::database::{Database, Found, guarded, trouble};
 use super::posting::{Kind, Posting, decode, encode};
 use crate::dedup::DEDUP_WINDOW;
-use crate::log::follow::{self, Halt, Reached, Stretch, follow_past};
+use crate::log::follow::{self, Halt, Reached, Stretch, follow_events};
 use crate::log::line::{self, Header};
 use crate::log::spots::{Spot, records_at};
 use crate::storage::{FileStorage, Storage};
@@ -91,7 +91,7 @@ impl DedupIndex {
         let first = if self.reached.segment.is_empty() { self.within_the_window(&names)? } else { 0 };
         let tree = self.database.tree()?;
         let (mut reached, mut newest) = (self.reached.clone(), self.newest);
-        let followed = follow_past(&self.storage, &names[first..], self.reached.clone(), self.past, &mut |stretch, now| {
+        let followed = follow_events(&self.storage, &names[first..], self.reached.clone(), self.past, &mut |stretch, now| {
             if stop() {
                 return Err(Halt::Vanished);
             }

@@ -3,12 +3,14 @@
 //! Recovery asks what may be relied upon, and reads no more than it needs. This asks more: a line
 //! that costs no record when it is damaged, such as the end of a batch, is reported too.
 
+mod anchor;
 mod auditor;
 mod batch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use anchor::Anchor;
 use serde::Serialize;
 
 use super::TornTail;
@@ -37,6 +39,10 @@ pub struct Audit {
     /// What follows the last commit. In a log that is being written it is on its way; in any other
     /// it is what a crash cut off, and nobody was told that it was durable.
     pub torn: Option<TornTail>,
+    /// Where it stands now: to be kept elsewhere, and held against it later.
+    pub head: Option<Anchor>,
+    /// Why it does not hold what it was [held against](audit_against), if it does not.
+    pub anchor: Option<String>,
     /// Why a runtime would not open this log at all, if it would not.
     pub refused: Option<String>,
 }
@@ -79,10 +85,20 @@ pub fn audit(dir: &Path) -> Result<Audit, Error> {
     audit_storage(&open(dir)?)
 }
 
+/// The same, held against where the log once stood: a cut end is found then, and so is a chain that was
+/// computed anew.
+pub fn audit_against(dir: &Path, anchor: Anchor) -> Result<Audit, Error> {
+    look(&open(dir)?, Some(anchor))
+}
+
 /// The same over any storage.
 pub fn audit_storage(storage: &dyn Storage) -> Result<Audit, Error> {
+    look(storage, None)
+}
+
+fn look(storage: &dyn Storage, anchor: Option<Anchor>) -> Result<Audit, Error> {
     let names = storage.list().map_err(|error| io_error("listing", storage, "", &error))?;
-    let mut auditor = auditor::Auditor::default();
+    let mut auditor = auditor::Auditor::against(anchor);
     for name in &names {
         let bytes = storage.read(name).map_err(|error| io_error("reading", storage, name, &error))?;
         auditor.segment(name, scan(bytes, Depth::Whole));

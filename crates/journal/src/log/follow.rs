@@ -118,33 +118,23 @@ pub(crate) fn name(number: u64) -> String {
 ///
 /// A runtime may be writing meanwhile: what has no commit line yet is left for the next time.
 pub(crate) fn follow(storage: &dyn Storage, names: &[String], reached: Reached, take: &mut Take) -> Result<(), Halt> {
-    follow_past(storage, names, reached, 0, take)
+    Follower { reached, past: 0, depth: Depth::Whole }.follow(storage, names, take)
 }
 
-/// The same, but of what is damaged up to the record `past` it takes what can still be read.
+/// The same, but only of the records that take an event in; and of what is damaged up to the record `past` it
+/// takes what can still be read.
 ///
 /// Recovery has looked at all of that and found whose records are damaged; these processes do not run. What is
 /// left of the others must not be missed because of it. Nothing writes there any more, so what is not whole is
 /// not merely on its way.
-pub(crate) fn follow_past(
+pub(crate) fn follow_events(
     storage: &dyn Storage,
     names: &[String],
     reached: Reached,
     past: u64,
     take: &mut Take,
 ) -> Result<(), Halt> {
-    let mut follower = Follower { reached, past };
-    let mut ahead = names;
-    if !follower.reached.segment.is_empty() {
-        let at = names.iter().position(|name| *name == follower.reached.segment);
-        let at = at.ok_or_else(|| Halt::Wrong(format!("segment {} is not there", follower.reached.segment)))?;
-        ahead = &names[at + 1..];
-        follower.rest(storage, ahead.is_empty(), take)?;
-    }
-    segments::each(storage, ahead, Depth::Whole, |name, scanned| {
-        let is_last = ahead.last().is_some_and(|last| last == name);
-        follower.segment(name, scanned, is_last, take)
-    })
+    Follower { reached, past, depth: Depth::Events }.follow(storage, names, take)
 }
 
 /// Every record of a log after the one with the number `seq`.
@@ -165,9 +155,25 @@ struct Follower {
     reached: Reached,
     /// Up to this record it goes on past what is damaged.
     past: u64,
+    /// How much it reads of the records.
+    depth: Depth,
 }
 
 impl Follower {
+    fn follow(mut self, storage: &dyn Storage, names: &[String], take: &mut Take) -> Result<(), Halt> {
+        let mut ahead = names;
+        if !self.reached.segment.is_empty() {
+            let at = names.iter().position(|name| *name == self.reached.segment);
+            let at = at.ok_or_else(|| Halt::Wrong(format!("segment {} is not there", self.reached.segment)))?;
+            ahead = &names[at + 1..];
+            self.rest(storage, ahead.is_empty(), take)?;
+        }
+        segments::each(storage, ahead, self.depth, |name, scanned| {
+            let is_last = ahead.last().is_some_and(|last| last == name);
+            self.segment(name, scanned, is_last, take)
+        })
+    }
+
     /// What came after the last commit line in its segment, if that line is still there.
     fn rest(&mut self, storage: &dyn Storage, is_last: bool, take: &mut Take) -> Result<(), Halt> {
         let CommitLine { start, end, sum } = self.reached.commit;
@@ -183,7 +189,7 @@ impl Follower {
         }
         let read = bytes.len() as u64;
         bytes.drain(..line);
-        let records = self.lines(&segment, end, scan(bytes, Depth::Whole), is_last)?;
+        let records = self.lines(&segment, end, scan(bytes, self.depth), is_last)?;
         take(Stretch { segment: &segment, bytes: read, records }, &self.reached)
     }
 
@@ -273,9 +279,10 @@ impl Follower {
         for line in lines {
             let text = scanned.text(line);
             sum = crc32c::crc32c_append(crc32c::crc32c_append(sum, text), b"\n");
-            let Ok(Line::Record { record, hash }) = &line.line else { return Err("a line is not what was written") };
-            self.link(record, *hash, text, line.link)?;
-            first.get_or_insert(record.seq);
+            let stands = line.line.as_ref().ok().and_then(Line::stands);
+            let Some((seq, process, n, hash)) = stands else { return Err("a line is not what was written") };
+            self.link((seq, process, n, hash), text, line.link)?;
+            first.get_or_insert(seq);
         }
         let known = |(process, hash): (&String, &Hash)| self.reached.heads.get(process).is_some_and(|head| head.hash == *hash);
         if sum != commit.sum || first != Some(commit.first) || self.reached.seq != commit.last || !commit.heads.iter().all(known)
@@ -297,19 +304,27 @@ impl Follower {
         reached.seq = reached.seq.max(commit.last);
     }
 
-    fn link(&mut self, record: &Record, hash: Hash, text: &[u8], link: Option<(Hash, bool)>) -> Result<(), &'static str> {
+    /// Takes a record that stands there: its number, its process, its number there, and its hash.
+    fn link(
+        &mut self,
+        (seq, process, n, hash): (u64, &str, u64, Hash),
+        text: &[u8],
+        link: Option<(Hash, bool)>,
+    ) -> Result<(), &'static str> {
         let reached = &mut self.reached;
-        let fresh = Head { n: 0, hash: Hash::GENESIS };
-        let head = reached.heads.entry(record.process.clone()).or_insert(fresh);
+        if !reached.heads.contains_key(process) {
+            reached.heads.insert(process.to_owned(), Head { n: 0, hash: Hash::GENESIS });
+        }
+        let Some(head) = reached.heads.get_mut(process) else { return Err("it was there") };
         let linked = match link {
             Some((before, linked)) => linked && before == head.hash,
             None => line::expected_hash(text, head.hash) == Some(hash),
         };
-        if !linked || record.n != head.n + 1 || record.seq != reached.seq + 1 {
+        if !linked || n != head.n + 1 || seq != reached.seq + 1 {
             return Err("a record does not continue the chain");
         }
-        *head = Head { n: record.n, hash };
-        reached.seq = record.seq;
+        *head = Head { n, hash };
+        reached.seq = seq;
         Ok(())
     }
 }

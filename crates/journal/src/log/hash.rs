@@ -50,6 +50,12 @@ impl Hash {
     }
 }
 
+impl From<[u8; 16]> for Hash {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// Small letters only: there is one way to write a hash.
 fn value(digit: u8) -> Option<u8> {
     VALUES[usize::from(digit)]

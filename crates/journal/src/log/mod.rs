@@ -45,7 +45,7 @@ use writer::Writer;
 
 #[cfg(feature = "index")]
 pub(crate) use audit::open;
-pub use audit::{Audit, Damage, ProcessAudit, audit, audit_storage, damaged};
+pub use audit::{Anchor, Audit, Damage, ProcessAudit, audit, audit_against, audit_storage, damaged};
 pub use export::{Exported, export, raw_records};
 #[cfg(feature = "index")]
 pub(crate) use recover::io_error;

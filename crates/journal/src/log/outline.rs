@@ -11,6 +11,18 @@ const STEPS: [&[u8]; 3] = [b"model_reply", b"tool_call", b"tool_result"];
 /// What stands at the beginning of a record's line, if that is as this version writes it. `None` leaves the
 /// line to the whole reading.
 pub(super) fn outline(line: &[u8]) -> Option<Outline> {
+    kind_and_outline(line).map(|(_, outline)| outline)
+}
+
+/// The same, unless the record takes an event in.
+pub(super) fn outline_unless_event(line: &[u8]) -> Option<Outline> {
+    kind_and_outline(line).filter(|(kind, _)| *kind != EVENT).map(|(_, outline)| outline)
+}
+
+/// The kind of the records that take an event in.
+const EVENT: &str = "trigger_event";
+
+fn kind_and_outline(line: &[u8]) -> Option<(&str, Outline)> {
     let mut rest = Rest(line);
     let seq = rest.after(b"{\"seq\":")?.number()?;
     let process = rest.after(b",\"process\":")?.text()?.to_owned();
@@ -19,7 +31,7 @@ pub(super) fn outline(line: &[u8]) -> Option<Outline> {
     rest.after(b",\"at\":")?.text()?;
     let kind = rest.after(b",\"kind\":")?.text()?;
     let step_of = if STEPS.contains(&kind.as_bytes()) { Some(rest.after(b",\"run\":")?.text()?.to_owned()) } else { None };
-    Some(Outline { seq, process, n, step_of })
+    Some((kind, Outline { seq, process, n, step_of }))
 }
 
 /// What is left of a line.
@@ -60,6 +72,15 @@ mod tests {
         assert_eq!(outline(line), Some(Outline { seq: 12, process: "p".into(), n: 3, step_of }));
         let line = br#"{"seq":12,"process":"p","n":3,"epoch":1,"at":"2026-01-01T00:00:00Z","kind":"note","layer":"l"}"#;
         assert_eq!(outline(line), Some(Outline { seq: 12, process: "p".into(), n: 3, step_of: None }));
+    }
+
+    #[test]
+    fn an_event_is_read_whole_by_who_wants_events_only() {
+        let line = |kind| format!(r#"{{"seq":1,"process":"p","n":1,"epoch":1,"at":"x","kind":"{kind}","run":"r"}}"#);
+        for kind in crate::Entry::KINDS {
+            let is_outlined = outline_unless_event(line(kind).as_bytes()).is_some();
+            assert_eq!(is_outlined, kind != "trigger_event", "{kind}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::hash::Hash;
 use super::line::{self, Checked, Line, Unreadable};
-use super::outline::outline;
+use super::outline::{outline, outline_unless_event};
 
 /// A segment that was read.
 pub struct Scanned {
@@ -38,6 +38,9 @@ pub enum Depth {
     /// What is needed to go on: no step of a run, which may have come to its end, and nothing before a
     /// checkpoint of the same process.
     Needed,
+    /// The records that take an event in, and of the others where they stand.
+    #[cfg_attr(not(feature = "index"), allow(dead_code, reason = "only an index asks for it"))]
+    Events,
 }
 
 /// Reads the lines of a segment.
@@ -86,7 +89,12 @@ impl Scan<'_> {
             Checked::Other(line) => return Ok(line),
             Checked::Record(hash) => hash,
         };
-        match outline(text).filter(|_| self.depth == Depth::Needed) {
+        let outline = match self.depth {
+            Depth::Whole => None,
+            Depth::Needed => outline(text),
+            Depth::Events => outline_unless_event(text),
+        };
+        match outline {
             Some(outline) => Ok(Line::Outline { outline, hash }),
             None => Ok(Line::Record { record: line::record(text)?, hash }),
         }

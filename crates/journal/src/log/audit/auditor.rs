@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Batch, Pending, Spot};
-use super::{Audit, Damage};
+use super::{Anchor, Audit, Damage};
 use crate::log::hash::Hash;
 use crate::log::line::{self, Commit, Header, Line, Unreadable};
 use crate::log::scan::{Scanned, ScannedLine};
@@ -18,9 +18,39 @@ pub struct Auditor {
     before: Option<u64>,
     /// What the first header said counts, since nothing older is left.
     begun: bool,
+    /// The log's first record that is left.
+    oldest: u64,
+    /// What the log is held against, until it was there.
+    anchor: Option<Anchor>,
 }
 
 impl Auditor {
+    /// One that holds the log against `anchor` too.
+    pub fn against(anchor: Option<Anchor>) -> Self {
+        Self { anchor, ..Self::default() }
+    }
+
+    /// The log has come to the end of a batch.
+    fn pass(&mut self) {
+        let Some(anchor) = self.anchor.take_if(|anchor| anchor.seq == self.audit.last_seq) else { return };
+        if Anchor::of(anchor.seq, &self.chains) != anchor {
+            self.audit.anchor = Some(format!("what it has up to record {} is not what it was", anchor.seq));
+        }
+    }
+
+    /// Why the log never came to what it is held against.
+    fn missed(&self) -> Option<String> {
+        let Anchor { seq, .. } = self.anchor?;
+        let last = self.audit.last_seq;
+        Some(if seq > last {
+            format!("it ends at record {last}, and had come to record {seq}: its end is cut off")
+        } else if seq < self.oldest {
+            format!("record {seq} is older than all that is left of it: hold it against a newer head")
+        } else {
+            format!("no batch ends at record {seq}: it is not the one that was written")
+        })
+    }
+
     pub fn segment(&mut self, name: &str, mut scanned: Scanned) {
         self.audit.segments += 1;
         self.audit.bytes += scanned.bytes.len() as u64;
@@ -74,6 +104,8 @@ impl Auditor {
         if !std::mem::replace(&mut self.begun, true) && self.audit.last_seq == 0 && self.batch.is_empty() {
             self.audit.last_seq = header.first - u64::from(header.first > 0);
             self.chains = header.processes.into_iter().map(|(name, place)| (name, (Some(place.n), place.hash))).collect();
+            self.oldest = header.first;
+            self.pass();
             return;
         }
         // Lines that still wait for their commit are judged with the next one.
@@ -121,6 +153,7 @@ impl Auditor {
         self.before = Some(commit.first);
         self.audit.commits += 1;
         self.audit.last_seq = self.audit.last_seq.max(commit.last);
+        self.pass();
     }
 
     /// Takes a committed record. One whose chain is broken is reported, and the chain goes on from it.
@@ -154,6 +187,8 @@ impl Auditor {
 
     pub fn finish(mut self) -> Audit {
         self.audit.torn = self.batch.torn();
+        self.audit.anchor = self.audit.anchor.take().or_else(|| self.missed());
+        self.audit.head = (!self.chains.is_empty()).then(|| Anchor::of(self.audit.last_seq, &self.chains));
         self.audit
     }
 }

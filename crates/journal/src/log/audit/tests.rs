@@ -141,3 +141,41 @@ async fn what_follows_the_last_commit_is_torn_and_no_damage() {
     assert_eq!(audit.damage, Vec::new());
     assert_eq!(audit.torn.expect("a torn end").readable, 0);
 }
+
+#[tokio::test]
+async fn a_head_that_was_kept_tells_a_cut_end_and_a_chain_that_was_computed_anew() {
+    let storage = written().await;
+    let head = audit_storage(&storage).expect("read").head.expect("it has a head");
+    let read_back: Anchor = head.to_string().parse().expect("it is as it was written");
+    assert_eq!((read_back, head.seq), (head, 34));
+    let against = |storage: &MemoryStorage, anchor: Anchor| look(storage, Some(anchor)).expect("read").anchor;
+    assert_eq!(against(&storage, head), None);
+
+    let (log, _) = Log::open_storage(Arc::new(storage.clone()), SEGMENT).expect("the log opens");
+    let note = Entry::Note { layer: "test".into(), run: None, body: json!("later") };
+    log.process("b").append(vec![note]).await.expect("appended");
+    drop(log);
+    let later = audit_storage(&storage).expect("read").head.expect("it has a head");
+    assert_eq!((against(&storage, head), against(&storage, later)), (None, None), "what came later changes nothing");
+
+    let cut = written_again(&storage);
+    let newest = cut.list().expect("listed").pop().expect("there is one");
+    cut.remove(&newest).expect("removed");
+    assert!(audit_storage(&cut).expect("read").damage.is_empty(), "nothing else tells");
+    assert!(against(&cut, later).expect("told").contains("cut off"));
+
+    // The same records in another log: every chain fits, and all of it is another one.
+    let other = written().await;
+    assert!(audit_storage(&other).expect("read").damage.is_empty());
+    assert!(against(&other, head).expect("told").contains("not what it was"));
+
+    let oldest = cut.list().expect("listed").remove(0);
+    cut.remove(&oldest).expect("removed");
+    let early = Anchor { seq: 1, ..head };
+    assert!(against(&cut, early).expect("told").contains("older than all"));
+    let odd = Anchor { seq: 32, ..head };
+    assert!(against(&storage, odd).expect("told").contains("not the one"));
+    for wrong in ["", "7", "7:abc", "x:00000000000000000000000000000000", "7:0000000000000000000000000000000G"] {
+        assert!(wrong.parse::<Anchor>().is_err(), "{wrong}");
+    }
+}
