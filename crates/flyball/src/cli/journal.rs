@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use flyball_journal::{Audit, Entry, History, Record, audit, export, raw_records};
+use flyball_journal::{Audit, Entry, Exported, History, Record, audit, export, raw_records};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::json;
@@ -172,10 +172,11 @@ fn write_out(journal: &Path, file: &PathBuf, how: Output) -> Result<ExitCode> {
         }
         Err(error) => return Err(error).with_context(|| format!("making {}", file.display())),
     };
-    let mut out = BufWriter::new(made);
-    let failed = || format!("writing {}", file.display());
-    let exported = export(journal, &mut out)?.with_context(failed)?;
-    out.get_ref().sync_all().with_context(failed)?;
+    let exported = copy_into(made, journal).with_context(|| format!("writing {}", file.display()));
+    let exported = exported.inspect_err(|_| {
+        // Half a copy must not be taken for a whole one. If it stays, its name is refused the next time.
+        let _ = std::fs::remove_file(file);
+    })?;
     match how {
         Output::Json => {
             output::json(&json!({"file": file, "records": exported.records, "bytes": exported.bytes, "sha256": exported.sha256}))?
@@ -186,4 +187,11 @@ fn write_out(journal: &Path, file: &PathBuf, how: Output) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn copy_into(file: File, journal: &Path) -> Result<Exported> {
+    let mut out = BufWriter::new(file);
+    let exported = export(journal, &mut out)??;
+    out.get_ref().sync_all()?;
+    Ok(exported)
 }

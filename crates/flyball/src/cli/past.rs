@@ -12,6 +12,7 @@ use flyball_journal::history::{FindRun, RunSummary, process_id};
 use flyball_journal::{Entry, History, Record};
 use serde_json::{Map, Value};
 
+use super::output;
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
 use crate::story::plain;
@@ -161,7 +162,7 @@ pub fn journals(data: &DataDir) -> Result<Vec<PathBuf>> {
         if elsewhere.is_dir() {
             journals.push(elsewhere);
         } else {
-            eprintln!("warning: the journal {} is not there any more; it is left out", elsewhere.display());
+            output::note(&format!("warning: the journal {} is not there any more; it is left out", elsewhere.display()));
         }
     }
     Ok(journals)

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use flyball_journal::Retention;
 
 use super::validate::{self, MISTAKE};
-use super::{At, Output};
+use super::{At, Output, output};
 use crate::instance::DataDir;
 use crate::manifest::{self, Manifest};
 use ending::Signals;
@@ -64,10 +64,12 @@ impl Run {
         let plan = match self.plan(data) {
             Ok(plan) => plan,
             Err(mistakes) => {
-                eprintln!("{mistakes}");
+                output::note(&mistakes.to_string());
                 return Ok(ExitCode::from(MISTAKE));
             }
         };
+        // The journal is the record; what is printed is a view of it.
+        output::is_a_view();
         // Heard from here on: whoever finds the instance announced may ask it to stop.
         let mut signals = Signals::listen()?;
         let running = tokio::select! {

@@ -38,7 +38,7 @@ impl Validate {
             }
             Err(error) => {
                 match self.output {
-                    Output::Human => eprintln!("{error}"),
+                    Output::Human => output::note(&error.to_string()),
                     Output::Json => output::json(&json!({"ok": false, "diagnostics": error.diagnostics}))?,
                 }
                 Ok(ExitCode::from(MISTAKE))

@@ -37,7 +37,7 @@ async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output) {
     loop {
         match watch.recv().await {
             Ok(record) => print(&record, output),
-            Err(RecvError::Lagged(missed)) => eprintln!("({missed} records were not shown: see flyball logs)"),
+            Err(RecvError::Lagged(missed)) => output::note(&format!("({missed} records were not shown: see flyball logs)")),
             Err(RecvError::Closed) => return,
         }
     }
