@@ -4,6 +4,8 @@
 mod binary;
 #[path = "cli/dlq.rs"]
 mod dlq;
+#[path = "cli/steer.rs"]
+mod steer;
 
 use binary::{LONG, Live, Scene, eventually, finish};
 use flyball_core_agent::TriggerEvent;
@@ -202,9 +204,17 @@ fn a_second_instance_on_the_same_data_is_refused_and_told_of_the_first() {
 #[test]
 fn without_an_instance_every_command_says_how_to_start_one() {
     let scene = Scene::empty();
-    for args in
-        [vec!["ps"], vec!["stop"], vec!["stop", "monitor"], vec!["emit", "a.b"], vec!["send", "a.b"], vec!["fire", "monitor"]]
-    {
+    for args in [
+        vec!["ps"],
+        vec!["stop"],
+        vec!["stop", "monitor"],
+        vec!["emit", "a.b"],
+        vec!["send", "a.b"],
+        vec!["fire", "monitor"],
+        vec!["start", "monitor"],
+        vec!["pause", "monitor"],
+        vec!["resume", "monitor"],
+    ] {
         let told = complaint(&scene, &args, 1);
         assert!(told.contains("no runtime is running on data: start one with `flyball run DIR --data data`"), "{told}");
     }

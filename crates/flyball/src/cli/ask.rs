@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::output;
 use super::{At, Output};
 use crate::instance::{DataDir, Instance};
+use crate::manifest::did_you_mean;
 
 /// Emit an event on the bus.
 #[derive(Debug, Args)]
@@ -93,7 +94,18 @@ pub async fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
 
 /// A result of asking, with a failure to reach the instance explained.
 pub fn reached<T>(result: Result<T, ControlError>, instance: &Instance) -> Result<T> {
-    result.with_context(|| format!("asking the runtime at {} (pid {})", instance.address, instance.pid))
+    match result {
+        // The runtime was reached: it is the name that is wrong.
+        Err(ControlError::NotFound { name, known }) => bail!("{}", no_such_process(&name, &known)),
+        other => other.with_context(|| format!("asking the runtime at {} (pid {})", instance.address, instance.pid)),
+    }
+}
+
+fn no_such_process(name: &str, known: &str) -> String {
+    match did_you_mean(name, known.split(", ")) {
+        Some(question) => format!("no process is named '{name}', {question} There are: {known}"),
+        None => format!("no process is named '{name}'; there are: {known}"),
+    }
 }
 
 impl Emit {
@@ -155,7 +167,8 @@ async fn stop_instance(data: &DataDir, instance: &Instance) -> Result<()> {
         .map_err(|_| anyhow!("the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}"))
 }
 
-fn told(output: Output, json: Value, human: &str) -> Result<ExitCode> {
+/// Says what was done.
+pub fn told(output: Output, json: Value, human: &str) -> Result<ExitCode> {
     match output {
         Output::Human => output::line(human),
         Output::Json => output::json(&json)?,

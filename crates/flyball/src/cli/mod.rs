@@ -12,6 +12,7 @@ mod ps;
 mod replay;
 mod run;
 mod runs;
+mod steer;
 mod validate;
 mod why;
 
@@ -68,6 +69,12 @@ enum Command {
     Fire(ask::Fire),
     /// Stop one process, or the whole instance
     Stop(ask::Stop),
+    /// Start a process that was stopped or has failed
+    Start(steer::Start),
+    /// Let a process begin no run until it is resumed; what comes meanwhile waits
+    Pause(steer::Pause),
+    /// Let a process that is paused go on, whoever paused it
+    Resume(steer::Resume),
 }
 
 /// Where the data lies, for commands that have no other `--data`.
@@ -119,6 +126,18 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Stop(stop) => {
             let data = data(&stop.at);
             runtime.block_on(stop.execute(&data))
+        }
+        Command::Start(start) => {
+            let data = data(&start.whom.at);
+            runtime.block_on(start.execute(&data))
+        }
+        Command::Pause(pause) => {
+            let data = data(&pause.whom.at);
+            runtime.block_on(pause.execute(&data))
+        }
+        Command::Resume(resume) => {
+            let data = data(&resume.whom.at);
+            runtime.block_on(resume.execute(&data))
         }
     };
     // A blocked read of someone's server must not keep an ended command alive.

@@ -1,6 +1,7 @@
 //! `flyball why`: a run's causes and effects, or what keeps a process from running.
 
 mod process;
+mod remedy;
 mod run;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use flyball_journal::{EventCounts, LifecycleState, ProcessFold, Record};
 use flyball_runtime::{ProcessStatus, TriggerStatus};
 use serde::Serialize;
 
+use super::remedy;
 use crate::cli::ask;
 use crate::cli::past::{instant, price, short};
 use crate::instance::DataDir;
@@ -70,6 +71,7 @@ impl Standing {
         if self.live.as_ref().is_some_and(|live| live.disk_full) {
             lines.push("  disk      is full: no event is accepted and no run begun until there is room".to_owned());
         }
+        lines.extend(self.live.iter().flat_map(remedy::lines));
         lines.extend(self.live.iter().flat_map(|live| &live.triggers).flat_map(trigger));
         if let Some(first) = self.waiting.first() {
             let (count, kind, since) = (self.waiting.len(), &first.trigger_type, instant(first.timestamp));
