@@ -28,25 +28,21 @@ pub struct Journal {
     path: Option<PathBuf>,
     #[command(flatten)]
     pub(super) at: At,
+    /// How to print; cat prints JSON in any case
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Output,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Look at every line of every segment: checksums, chains, batches, headers. Damage is exit code 1
-    Verify {
-        /// How to print
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
+    Verify,
     /// Print the records as they were written, one JSON document a line
     Cat(Cat),
     /// Write all records to a file, one JSON document a line, and print the file's SHA-256
     Export {
         /// The file, which must not be there
         file: PathBuf,
-        /// How to print
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
     },
 }
 
@@ -71,9 +67,9 @@ impl Journal {
             None => journals(data)?,
         };
         match (&self.command, journals.as_slice()) {
-            (Command::Verify { output }, journals) => verify(journals, *output),
+            (Command::Verify, journals) => verify(journals, self.output),
             (Command::Cat(cat), journals) => cat.execute(journals),
-            (Command::Export { file, output }, [journal]) => write_out(journal, file, *output),
+            (Command::Export { file }, [journal]) => write_out(journal, file, self.output),
             (Command::Export { .. }, several) => {
                 let several: Vec<String> = several.iter().map(|one| one.display().to_string()).collect();
                 bail!("there are {} journals; name the one to export with --path: {}", several.len(), several.join(", "))

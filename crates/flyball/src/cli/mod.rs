@@ -81,7 +81,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct At {
     /// The data directory
-    #[arg(long = "data", value_name = "DIR")]
+    #[arg(long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
 }
 
