@@ -2,6 +2,7 @@
 
 mod banner;
 mod ending;
+mod hangup;
 mod start;
 mod tell;
 
@@ -16,7 +17,8 @@ use super::validate::{self, MISTAKE};
 use super::{At, Output, output};
 use crate::instance::DataDir;
 use crate::manifest::{self, Manifest};
-use ending::Signals;
+use ending::{Ending, Signals};
+use hangup::Hangup;
 
 /// Run the agents of a manifest, or of every *.agent file in a directory.
 #[derive(Debug, Args)]
@@ -71,12 +73,16 @@ impl Run {
         // The journal is the record; what is printed is a view of it.
         output::is_a_view();
         // Heard from here on: whoever finds the instance announced may ask it to stop.
-        let mut signals = Signals::listen()?;
+        let (mut signals, mut hangup) = (Signals::listen()?, Hangup::listen()?);
         let running = tokio::select! {
             running = start::start(&plan) => running?,
             signal = signals.next() => return Ok(ending::before_it_was_up(&plan.data, signal)),
+            () = hangup.comes() => return Ok(ending::before_it_was_up(&plan.data, hangup::NAME)),
         };
-        let ending = ending::wait(&running, plan.until, &mut signals).await;
+        let ending = tokio::select! {
+            ending = ending::wait(&running, plan.until, &mut signals) => ending,
+            () = hangup.comes() => Ending::Signal(hangup::NAME),
+        };
         running.finish(ending, plan.output, &mut signals).await
     }
 
