@@ -4,6 +4,8 @@
 mod binary;
 #[path = "cli/dlq.rs"]
 mod dlq;
+#[path = "cli/doubt.rs"]
+mod doubt;
 #[path = "cli/hangup.rs"]
 mod hangup;
 #[path = "cli/places.rs"]

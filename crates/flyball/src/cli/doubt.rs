@@ -117,6 +117,15 @@ impl Resolve {
     }
 }
 
+/// How many calls are in doubt where nobody runs the processes.
+pub fn count_left(data: &DataDir) -> Result<usize> {
+    let mut count = 0;
+    for Journal { history, .. } in Past::open(data)?.journals() {
+        count += doubts_left(&history.unfinished()?).len();
+    }
+    Ok(count)
+}
+
 /// Each call in doubt, with the journal that has it.
 async fn in_doubt(data: &DataDir) -> Result<Vec<(PathBuf, Doubt)>> {
     // A call that is on its way is in doubt as soon as nobody is there to hear its answer.

@@ -64,7 +64,7 @@ fn row(process: &ProcessStatus) -> String {
         }
     }
     for (run, why) in &process.held_runs {
-        row += &format!("\n{:<16} held run {run}: {}", "", why.as_str().unwrap_or_default());
+        row += &format!("\n{:<16} held run {run}: {} (see `flyball indoubt`)", "", why.as_str().unwrap_or_default());
     }
     row
 }

@@ -14,9 +14,10 @@ use clap::{Args, ValueEnum};
 use flyball_journal::Retention;
 
 use super::validate::{self, MISTAKE};
-use super::{At, Output, output};
+use super::{At, Output, doubt, output};
 use crate::instance::DataDir;
 use crate::manifest::{self, Manifest};
+use crate::words::counted;
 use ending::{Ending, Signals};
 use hangup::Hangup;
 
@@ -39,6 +40,16 @@ pub struct Run {
     /// How to print: json prints every record, one a line
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// Nobody hears the answers of calls that are under way now. What cannot be read is told by whoever asks for it.
+fn tell_doubts(data: &DataDir) {
+    let count = doubt::count_left(data).unwrap_or_default();
+    if count > 0 {
+        let are = if count == 1 { "is" } else { "are" };
+        let data = data.path().display();
+        output::line(&format!("  {} {are} in doubt: see `flyball indoubt --data {data}`", counted(count, "call")));
+    }
 }
 
 /// When a run ends by itself.
@@ -83,7 +94,11 @@ impl Run {
             ending = ending::wait(&running, plan.until, &mut signals) => ending,
             () = hangup.comes() => Ending::Signal(hangup::NAME),
         };
-        running.finish(ending, plan.output, &mut signals).await
+        let code = running.finish(ending, plan.output, &mut signals).await?;
+        if plan.output == Output::Human {
+            tell_doubts(&plan.data);
+        }
+        Ok(code)
     }
 
     fn plan(self, data: Option<PathBuf>) -> Result<Plan, manifest::ManifestError> {

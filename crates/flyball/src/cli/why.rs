@@ -32,9 +32,10 @@ impl Why {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let mut past = Past::open(data)?;
         if let Some(name) = past.process(&self.about)? {
-            let records = past.journal_of(&name)?.standing(&name)?;
+            let history = past.journal_of(&name)?;
+            let (records, unfinished) = (history.standing(&name)?, history.unfinished()?);
             drop(past);
-            let standing = process::Standing::of(&records, &name, data).await;
+            let standing = process::Standing::of(&records, &unfinished, &name, data).await;
             match self.output {
                 Output::Json => output::json(&standing)?,
                 Output::Human => standing.lines(data).iter().for_each(|line| output::line(line)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
 use flyball_journal::history::{RunOutcome, RunSummary, Runs};
-use flyball_journal::{EventCounts, LifecycleState, ProcessFold, Record};
+use flyball_journal::{Doubt, EventCounts, LifecycleState, ProcessFold, Record, doubts, doubts_left};
 use flyball_runtime::{ProcessStatus, TriggerStatus};
 use serde::Serialize;
 
@@ -28,6 +28,8 @@ pub struct Standing {
     waiting: Vec<TriggerEvent>,
     /// Runs without an end.
     open: Vec<RunSummary>,
+    /// Calls of which nobody knows whether they happened.
+    in_doubt: Vec<Doubt>,
     last_run: Option<RunSummary>,
     /// What became of all events.
     events: EventCounts,
@@ -36,8 +38,9 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// `records` are those that [`History::standing`](flyball_journal::History::standing) has of the process.
-    pub async fn of(records: &[Record], name: &str, data: &DataDir) -> Self {
+    /// `records` are those that [`History::standing`](flyball_journal::History::standing) has of the process, and
+    /// `unfinished` those of all runs without an end.
+    pub async fn of(records: &[Record], unfinished: &[Record], name: &str, data: &DataDir) -> Self {
         let fold = ProcessFold::of(records.iter().filter(|record| record.process == name));
         let live = status(data, name).await;
         let all = Runs::of(records, price);
@@ -46,6 +49,9 @@ impl Standing {
         let begun = |event: &&TriggerEvent| open.iter().any(|run| run.event_id == event.event_id);
         let waiting = fold.open_events.values().filter(|event| !begun(event)).cloned().collect();
         let retries = fold.open_runs.iter().filter_map(|(run, open)| Some((run.0.clone(), open.retry_at?))).collect();
+        // A call that is on its way is in doubt as soon as nobody is there to hear its answer.
+        let mut in_doubt = if live.is_some() { doubts(unfinished) } else { doubts_left(unfinished) };
+        in_doubt.retain(|doubt| doubt.process == name);
         let (state, reason) = live.as_ref().map_or((fold.state, &fold.reason), |live| (live.state, &live.reason));
         Self {
             process: name.to_owned(),
@@ -56,6 +62,7 @@ impl Standing {
             waiting,
             last_run: runs().rfind(|run| run.ended.is_some()).cloned(),
             open,
+            in_doubt,
             events: fold.events,
             retries,
             live,
@@ -85,6 +92,10 @@ impl Standing {
                     None => format!("  open      run {} since {}, attempt {}", run.run, instant(run.started), run.attempts),
                 },
             });
+        }
+        for doubt in &self.in_doubt {
+            let (tool, run) = (&doubt.tool, &doubt.run);
+            lines.push(format!("  in doubt  {tool}, in run {run}: it may have happened, or not (see `flyball indoubt`)"));
         }
         if self.events.dead_lettered > 0 {
             lines.push(format!("  dead      {} event(s) failed for good (see `flyball dlq list`)", self.events.dead_lettered));
