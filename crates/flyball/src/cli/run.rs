@@ -8,10 +8,12 @@ mod tell;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use flyball_journal::Retention;
+use flyball_runtime::Control;
 
 use super::validate::{self, MISTAKE};
 use super::{At, Output, doubt, output};
@@ -81,6 +83,7 @@ impl Run {
                 return Ok(ExitCode::from(MISTAKE));
             }
         };
+        plan.manifests.iter().for_each(validate::warn);
         // The journal is the record; what is printed is a view of it.
         output::is_a_view();
         // Heard from here on: whoever finds the instance announced may ask it to stop.
@@ -94,8 +97,11 @@ impl Run {
             ending = ending::wait(&running, plan.until, &mut signals) => ending,
             () = hangup.comes() => Ending::Signal(hangup::NAME),
         };
+        let runtime = Arc::clone(&running.runtime);
         let code = running.finish(ending, plan.output, &mut signals).await?;
-        if plan.output == Output::Human {
+        // Where every event has its end, the journal need not be looked through.
+        let unfinished = runtime.status().await.processes.values().any(|process| process.open_events > 0);
+        if plan.output == Output::Human && unfinished {
             tell_doubts(&plan.data);
         }
         Ok(code)
