@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use flyball_journal::Retention;
 use flyball_runtime::Control;
@@ -63,6 +63,10 @@ pub enum Until {
     Signal,
 }
 
+/// Such a run would never end.
+const NO_MISSION: &str = "the run is to end when every mission is over (`--until mission`, or `until` in flyball.yaml), and no agent has \
+     a mission that is enabled: write `mission: {enabled: true, …}` into a manifest, or say `--until signal`";
+
 /// Everything that is settled before anything is started.
 struct Plan {
     manifests: Vec<Manifest>,
@@ -83,6 +87,10 @@ impl Run {
                 return Ok(ExitCode::from(MISTAKE));
             }
         };
+        if plan.until == Until::Mission && !plan.manifests.iter().any(|manifest| manifest.config.mission.enabled) {
+            output::fail(&anyhow!(NO_MISSION));
+            return Ok(ExitCode::from(MISTAKE));
+        }
         plan.manifests.iter().for_each(validate::warn);
         // The journal is the record; what is printed is a view of it.
         output::is_a_view();

@@ -31,3 +31,15 @@ fn the_data_directory_may_stand_after_every_command() {
     let shown = ask(&["dlq", "show", "nothing", "--data", "data"]).with_code(1);
     assert!(shown.stderr.contains("no dead letter is event 'nothing'"), "{}", shown.stderr);
 }
+
+#[test]
+fn a_run_that_waits_for_missions_needs_one() {
+    let scene = Scene::empty();
+    scene.write("a.agent", "name: a\nmodel: \"scripted:script.yaml\"\ntriggers: [{type: event, event_type: work}]\n");
+    scene.write("script.yaml", "rules: [{say: done}]");
+    let refused = finish(scene.run().args(["--until", "mission"]), LONG).with_code(2);
+    assert!(refused.stderr.contains("no agent has a mission that is enabled"), "{}", refused.stderr);
+    scene.write("flyball.yaml", "until: mission\n");
+    let refused = finish(&mut scene.run(), LONG).with_code(2);
+    assert!(refused.stderr.contains("no agent has a mission that is enabled"), "{}", refused.stderr);
+}
