@@ -3,6 +3,7 @@
 mod answers;
 mod config;
 mod door;
+mod kept;
 mod listeners;
 mod request;
 mod routes;
