@@ -6,6 +6,8 @@ mod binary;
 mod dlq;
 #[path = "cli/doubt.rs"]
 mod doubt;
+#[path = "cli/frozen.rs"]
+mod frozen;
 #[path = "cli/hangup.rs"]
 mod hangup;
 #[path = "cli/places.rs"]

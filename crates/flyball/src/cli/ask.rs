@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::Utc;
 use clap::Args;
-use flyball_cluster::RemoteControl;
+use flyball_cluster::{RemoteControl, RemoteTimeouts};
 use flyball_core_agent::TriggerEvent;
 use flyball_runtime::{Control, ControlError};
 use serde_json::{Value, json};
@@ -71,6 +71,9 @@ const SENDER: &str = "cli";
 /// What the instance asks of those who call it, where it asks for anything.
 const TOKEN_VARIABLE: &str = "FLYBALL_TOKEN";
 
+/// An instance says that it is there within this time, or it is frozen.
+const HEALTH_WAIT: Duration = Duration::from_secs(5);
+
 /// An instance that was asked to stop is waited for this long.
 const STOP_WAIT: Duration = Duration::from_secs(60);
 
@@ -82,12 +85,22 @@ pub fn parse_json(text: &str) -> Result<Value, String> {
 pub async fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
     let instance = data.instance()?;
     let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
-    let control = RemoteControl::new(&format!("http://{}", instance.address), token).map_err(|error| anyhow!("{error}"))?;
+    let control =
+        || RemoteControl::new(&format!("http://{}", instance.address), token.clone()).map_err(|error| anyhow!("{error}"));
     let (path, pid, address) = (data.path().display(), instance.pid, instance.address);
     let gone = format!("if it was cut off, `flyball run DIR --data {path}` goes on where it was");
-    match control.health().await {
-        Ok(health) if health.node_id == instance.node_id => Ok((instance, control)),
+    // It costs a runtime nothing to say that it is there.
+    let timeouts = RemoteTimeouts { connect: HEALTH_WAIT, request: HEALTH_WAIT, ..RemoteTimeouts::default() };
+    match control()?.with_timeouts(timeouts).health().await {
+        Ok(health) if health.node_id == instance.node_id => {
+            let control = control()?;
+            Ok((instance, control))
+        }
         Ok(_) => bail!("the runtime on {path} (pid {pid}) is gone, and another one answers at {address}; {gone}"),
+        Err(error) if data.is_held() => bail!(
+            "pid {pid} runs {path} and is alive but does not answer: it may be stopped (`kill -CONT {pid}` lets it go on) or \
+             overloaded; if it stays so, end it with `kill -9 {pid}`, and {gone}: {error}"
+        ),
         Err(error) => bail!("the runtime on {path} (pid {pid}) does not answer; {gone}: {error}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
 use flyball_journal::history::{RunOutcome, RunSummary, Runs};
@@ -23,6 +24,9 @@ pub struct Standing {
     reason: String,
     /// An instance runs and has it.
     live: Option<ProcessStatus>,
+    /// An instance runs and does not tell how the process stands: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent: Option<String>,
     consecutive_failures: u32,
     /// Events that wait for a run.
     waiting: Vec<TriggerEvent>,
@@ -42,7 +46,10 @@ impl Standing {
     /// `unfinished` those of all runs without an end.
     pub async fn of(records: &[Record], unfinished: &[Record], name: &str, data: &DataDir) -> Self {
         let fold = ProcessFold::of(records.iter().filter(|record| record.process == name));
-        let live = status(data, name).await;
+        let (live, silent) = match status(data, name).await {
+            Ok(live) => (live, None),
+            Err(why) => (None, Some(format!("{why:#}"))),
+        };
         let all = Runs::of(records, price);
         let runs = || all.list().iter().filter(|run| run.process == name);
         let open: Vec<RunSummary> = runs().filter(|run| run.ended.is_none()).cloned().collect();
@@ -66,13 +73,16 @@ impl Standing {
             events: fold.events,
             retries,
             live,
+            silent,
         }
     }
 
     /// It, for people.
     pub fn lines(&self, data: &DataDir) -> Vec<String> {
         let mut lines = vec![format!("{} ({}) {}", self.process, self.process_id, self.headline())];
-        if self.live.is_none() {
+        if let Some(why) = &self.silent {
+            lines.push(format!("  silent    {why}"));
+        } else if self.live.is_none() {
             lines.push(format!("  nobody runs it: `flyball run DIR --data {}` goes on from here", data.path().display()));
         }
         if self.live.as_ref().is_some_and(|live| live.disk_full) {
@@ -119,9 +129,15 @@ impl Standing {
     }
 }
 
-async fn status(data: &DataDir, name: &str) -> Option<ProcessStatus> {
-    let (_, control) = ask::connect(data).await.ok()?;
-    control.node_status().await.ok()?.processes.remove(name)
+/// What the running instance says of it; nothing where none runs.
+async fn status(data: &DataDir, name: &str) -> Result<Option<ProcessStatus>> {
+    let (instance, control) = match ask::connect(data).await {
+        Ok(connected) => connected,
+        Err(why) if data.is_held() => return Err(why),
+        Err(_) => return Ok(None),
+    };
+    let mut status = ask::reached(control.node_status().await, &instance)?;
+    Ok(status.processes.remove(name))
 }
 
 /// What there is to say of a trigger.
