@@ -182,9 +182,9 @@ fn a_directory_without_manifests_is_told_what_a_manifest_is() {
 fn a_script_with_a_mistake_is_told_with_its_line_and_column() {
     let scene = scripted("");
     scene.write("lone.script.yaml", "rules:\n  - sya: fine\n");
-    refused(&scene, &[], 1, &["lone.script.yaml:2:5: unknown field 'sya'", "say"]);
+    refused(&scene, &[], 2, &["lone.script.yaml:2:5: unknown field 'sya'", "say"]);
     std::fs::remove_file(scene.example().join("lone.script.yaml")).unwrap();
-    refused(&scene, &[], 1, &["cannot read the model's script", "lone.script.yaml"]);
+    refused(&scene, &[], 2, &["cannot read the model's script", "lone.script.yaml"]);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::output;
-use super::past::{Journal, Past, instant, short};
+use super::past::{Journal, Past, short};
+use super::table::{Cell, Table};
+use super::times::instant;
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
 
@@ -126,12 +128,14 @@ fn list(letters: &[&Letter], output: Output) -> Result<ExitCode> {
         Output::Json => output::json(&letters)?,
         Output::Human if letters.is_empty() => output::line("there is no dead letter"),
         Output::Human => {
-            output::line(&format!("{:<36} {:<12} {:<10} {:<19}  {}", "EVENT", "PROCESS", "KIND", "SINCE", "BECAUSE"));
+            let mut table = Table::new(&["EVENT", "PROCESS", "KIND", "SINCE", "BECAUSE"]);
             for Letter { process, letter, .. } in letters {
                 let DeadLetter { event, reason, at, .. } = letter;
-                let (id, kind) = (&event.event_id, &event.trigger_type);
-                output::line(&format!("{id:<36} {process:<12} {kind:<10} {}  {}", instant(*at), short(reason)));
+                let (id, kind) = (event.event_id.as_str(), event.trigger_type.as_str());
+                let [since, because] = [instant(*at), short(reason)].map(Cell::from);
+                table.row(vec![id.into(), process.as_str().into(), kind.into(), since, because]);
             }
+            table.print();
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -145,9 +149,9 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
     let Letter { process, letter: DeadLetter { event, run, reason, at }, .. } = letter;
     output::line(&event.event_id);
     output::line(&format!("  process  {process}"));
-    output::line(&format!("  trigger  {} ({}), at {}", event.trigger_type, event.trigger_id, event.timestamp.to_rfc3339()));
+    output::line(&format!("  trigger  {} ({}), at {}", event.trigger_type, event.trigger_id, instant(event.timestamp)));
     output::line(&format!("  because  {}", short(reason)));
-    output::line(&format!("  since    {}", at.to_rfc3339()));
+    output::line(&format!("  since    {}", instant(*at)));
     output::line(&format!("  run      {run} (`flyball why {run}` tells what it did)"));
     output::line("  payload");
     for line in serde_json::to_string_pretty(&event.payload)?.lines() {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, colour};
 use super::past::{Journal, Past};
+use super::times::instant;
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
 
@@ -158,7 +159,7 @@ fn print(doubt: &Doubt) {
         "  effect   {}, left {} time(s), last at {} (record {})",
         doubt.effect,
         doubt.attempt,
-        doubt.since.to_rfc3339(),
+        instant(doubt.since),
         doubt.seq
     ));
     output::line(&format!("  because  {}", doubt.why));

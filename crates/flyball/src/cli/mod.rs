@@ -13,6 +13,8 @@ mod replay;
 mod run;
 mod runs;
 mod steer;
+mod table;
+mod times;
 mod validate;
 mod why;
 
@@ -160,7 +162,12 @@ fn init_log() {
     // The library logs the bodies of failed requests, which hold prompts.
     let filter = filter.add_directive("async_openai=off".parse().expect("a directive"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(times::LogTime)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false);
     // A line that cannot be written is lost; to say so in the same place would end whoever wrote it.
     log.log_internal_errors(false).init();
 }

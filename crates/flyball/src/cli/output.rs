@@ -8,8 +8,6 @@ use clap::ValueEnum;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
-use crate::story;
-
 /// For whom a command prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -25,10 +23,10 @@ pub fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// How long a story's text may be here.
-pub fn text_width() -> usize {
+/// How wide the terminal is, if it is one that is printed to.
+pub fn terminal_width() -> Option<usize> {
     let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    story::text_width(terminal.map(|(width, _)| usize::from(width.0)))
+    terminal.map(|(width, _)| usize::from(width.0))
 }
 
 /// The program goes on when what it prints cannot be written.

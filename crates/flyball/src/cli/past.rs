@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, Local, Utc};
 use flyball_core_agent::RunId;
 use flyball_core_agent::text::one_line;
 use flyball_journal::history::{FindRun, RunSummary, process_id};
@@ -176,11 +175,6 @@ pub fn price(notes: &Map<String, Value>) -> Option<f64> {
 /// A text from outside in one line that a terminal takes for nothing but text.
 pub fn short(text: &str) -> String {
     one_line(&plain(text), MAX_TEXT)
-}
-
-/// An instant, in the zone of whoever reads it.
-pub fn instant(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// How long a run took.

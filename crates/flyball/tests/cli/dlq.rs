@@ -50,7 +50,7 @@ fn dead_letters_are_listed_shown_retried_and_dropped_live_and_offline() {
     let shown = scene.ask(&["dlq", "show", &id(2)]).with_code(0).stdout;
     assert!(shown.contains("because") && shown.contains("\"number\": 2") && shown.contains("flyball why"), "{shown}");
     let told = scene.ask(&["ps"]).with_code(0).stdout;
-    assert!(told.contains("3 dead letter(s): see `flyball dlq list`"), "{told}");
+    assert!(told.contains("3 dead letters: see `flyball dlq list`"), "{told}");
 
     // It fails again for the same reason, in a run of its own.
     let told = scene.ask(&["dlq", "retry", &id(0), "--note", "perhaps now"]).with_code(0).stdout;

@@ -1,6 +1,6 @@
 //! Telling what happens as it happens.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flyball_journal::Record;
 use tokio::sync::broadcast;
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::Output;
 use crate::cli::output::{self, colour};
-use crate::story;
+use crate::story::Page;
 
 /// Prints the records of every log until the logs are closed.
 pub(super) struct Teller {
@@ -18,9 +18,10 @@ pub(super) struct Teller {
 
 impl Teller {
     pub fn start(watches: Vec<broadcast::Receiver<Arc<Record>>>, output: Output) -> Self {
+        let page = Arc::new(Mutex::new(Page::new([], output::terminal_width(), colour())));
         let mut tasks = JoinSet::new();
         for watch in watches {
-            tasks.spawn(tell(watch, output));
+            tasks.spawn(tell(watch, output, Arc::clone(&page)));
         }
         Self { tasks }
     }
@@ -33,24 +34,23 @@ impl Teller {
     }
 }
 
-async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output) {
+async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output, page: Arc<Mutex<Page>>) {
     loop {
         match watch.recv().await {
-            Ok(record) => print(&record, output),
+            Ok(record) => print(&record, output, &page),
             Err(RecvError::Lagged(missed)) => output::note(&format!("({missed} records were not shown: see flyball logs)")),
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-fn print(record: &Record, output: Output) {
+fn print(record: &Record, output: Output, page: &Mutex<Page>) {
     match output {
         // A record is plain data: it cannot fail to be written as JSON.
         Output::Json => drop(output::json_line(record)),
         Output::Human => {
-            if let Some(line) = story::tell(record) {
-                output::line(&story::print(record, &line, output::text_width(), colour()));
-            }
+            let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+            page.lines(record).iter().for_each(|line| output::line(line));
         }
     }
 }

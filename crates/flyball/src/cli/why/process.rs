@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::remedy;
 use crate::cli::ask;
-use crate::cli::past::{instant, price, short};
+use crate::cli::past::{price, short};
+use crate::cli::times::{instant, rewritten};
 use crate::instance::DataDir;
 
 /// How a process stands, from its journal and, where an instance runs, from that.
@@ -140,15 +141,20 @@ async fn status(data: &DataDir, name: &str) -> Result<Option<ProcessStatus>> {
     Ok(status.processes.remove(name))
 }
 
+/// `INSTANT: WHY` with the instant as people read it.
+fn since(last: &str) -> String {
+    last.split_once(": ").map_or_else(|| last.to_owned(), |(at, why)| format!("{}: {why}", rewritten(at)))
+}
+
 /// What there is to say of a trigger.
 fn trigger(trigger: &TriggerStatus) -> Vec<String> {
     let TriggerStatus { id, kind, .. } = trigger;
-    let next = trigger.next.map(|at| format!("  next      {}, by {id} ({kind})", at.to_rfc3339()));
+    let next = trigger.next.map(|at| format!("  next      {}, by {id} ({kind})", instant(at)));
     let ended = trigger.error.as_ref().map(|error| format!("  trigger   {id} ({kind}) ended: {}", short(error)));
     let remark = trigger.remark.as_ref().map(|remark| format!("  trigger   {id} ({kind}) is {remark}"));
     let filter = trigger.last_filtered.as_ref().map(|last| {
         let count = trigger.filtered;
-        format!("  filter    {id} ({kind}) let {count} event(s) not through, the last at {}", short(last))
+        format!("  filter    {id} ({kind}) let {count} event(s) not through, the last at {}", short(&since(last)))
     });
     let skipped = trigger.last_skipped.as_ref().map(|last| {
         let count = trigger.skipped;

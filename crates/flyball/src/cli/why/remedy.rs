@@ -5,7 +5,7 @@ use flyball_journal::LifecycleState;
 use flyball_runtime::ProcessStatus;
 use serde_json::Value;
 
-use crate::cli::past::instant;
+use crate::cli::times::instant;
 
 /// How a budget's reason for a pause begins and ends; between lie the fields of the limits.
 const BUDGET_REASON: (&str, &str) = ("budget: ", " reached");
