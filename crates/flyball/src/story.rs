@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 pub use page::Page;
 
+use crate::words::counted;
+
 /// One line of the story.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -88,12 +90,16 @@ pub fn tell(record: &Record) -> Option<Line> {
             (Mark::Warning, format!("an operator gives event {event_id} up{}", noted_why(note)))
         }
         Entry::TailLost { why, events } => {
-            (Mark::Bad, format!("{why}: {} event(s) were open, and calls for them may have been made", events.len()))
+            let whose = if events.len() == 1 { "was open, and calls for it" } else { "were open, and calls for them" };
+            (Mark::Bad, format!("{why}: {} {whose} may have been made", counted(events.len(), "event")))
+        }
+        Entry::StateTransition { from_state: LifecycleState::Starting, to_state: LifecycleState::Awaiting, .. } => {
+            (Mark::Life, "ready: it takes events".to_owned())
         }
         Entry::StateTransition { to_state, reason, .. } => moved(*to_state, reason)?,
         Entry::Note { layer, body, .. } => noted(layer, body)?,
         Entry::Recovered { entries_replayed, interrupted, pending_events } => {
-            (Mark::Warning, recovered(*entries_replayed, interrupted.len(), *pending_events))
+            recovered(*entries_replayed, interrupted.len() as u64, *pending_events)
         }
     };
     Some(Line { mark, text })
@@ -204,6 +210,15 @@ fn rest(body: &Value, without: &[&str]) -> String {
     parts.map(|(key, value)| format!(" {key}={value}")).collect()
 }
 
-fn recovered(entries: u64, interrupted: usize, pending: u64) -> String {
-    format!("recovered from {entries} records: {interrupted} run(s) had been cut off, {pending} event(s) were waiting")
+/// It is for an operator to look at only where there was something to go on with.
+fn recovered(entries: u64, interrupted: u64, pending: u64) -> (Mark, String) {
+    let cut_off = (interrupted > 0).then(|| format!("{} had been cut off", counted(interrupted, "run")));
+    let waited = (pending > 0).then(|| format!("{} {} waiting", counted(pending, "event"), was(pending)));
+    let left: Vec<String> = cut_off.into_iter().chain(waited).collect();
+    let from = format!("recovered from {}", counted(entries, "record"));
+    if left.is_empty() { (Mark::Life, from) } else { (Mark::Warning, format!("{from}: {}", left.join(", "))) }
+}
+
+fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
 }

@@ -8,13 +8,16 @@ use chrono::Utc;
 use clap::Args;
 use flyball_cluster::{RemoteControl, RemoteTimeouts};
 use flyball_core_agent::TriggerEvent;
-use flyball_runtime::{Control, ControlError};
+use flyball_runtime::{Control, ControlError, ProcessStatus};
+use flyball_triggers::Refusal;
 use serde_json::{Value, json};
 
 use super::output;
+use super::past::short;
 use super::{At, Output};
 use crate::instance::{DataDir, Instance};
 use crate::manifest::did_you_mean;
+use crate::words::counted;
 
 /// Emit an event on the bus.
 #[derive(Debug, Args)]
@@ -125,7 +128,7 @@ impl Emit {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control) = connect(data).await?;
         let taken = reached(control.emit(&self.event_type, SENDER, self.body.data).await, &instance)?;
-        told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took {}", taken, self.event_type))
+        told(self.body.output, json!({"delivered": taken}), &format!("{} took {}", counted(taken, "process"), self.event_type))
     }
 }
 
@@ -133,7 +136,11 @@ impl Send {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control) = connect(data).await?;
         let taken = reached(control.publish(&self.topic, SENDER, self.body.data).await, &instance)?;
-        told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took the message to {}", taken, self.topic))
+        told(
+            self.body.output,
+            json!({"delivered": taken}),
+            &format!("{} took the message to {}", counted(taken, "process"), self.topic),
+        )
     }
 }
 
@@ -141,10 +148,26 @@ impl Fire {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control) = connect(data).await?;
         let event = TriggerEvent::new(SENDER, "manual", Utc::now(), self.body.data);
-        let receipt = reached(control.inject(&self.name, event).await, &instance)?;
+        let taken = control.inject(&self.name, event).await;
+        if taken == Err(ControlError::Refused(Refusal::Closed)) {
+            let process = reached(control.process_status(&self.name).await, &instance)?;
+            bail!("{}", takes_none(&process));
+        }
+        let receipt = reached(taken, &instance)?;
         let answer = json!({"event_id": receipt.event_id, "duplicate": receipt.duplicate});
         told(self.body.output, answer, &format!("{} took event {}", self.name, receipt.event_id))
     }
+}
+
+/// Why a process takes no events, and what to do.
+fn takes_none(process: &ProcessStatus) -> String {
+    let ProcessStatus { name, state, reason, .. } = process;
+    let why = if reason.is_empty() { String::new() } else { format!(" ({})", short(reason)) };
+    let then = match state.is_over() {
+        true => format!("`flyball start {name}` starts it"),
+        false => "try again in a moment".to_owned(),
+    };
+    format!("{name} is not taking events: it is {state}{why}; {then}")
 }
 
 impl Stop {

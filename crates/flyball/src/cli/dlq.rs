@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use flyball_journal::{DeadLetter, Entry, ProcessFold};
 use flyball_runtime::Control;
 use serde::Serialize;
@@ -48,12 +48,13 @@ enum What {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true))]
 struct Chosen {
     /// The event's id; its beginning is enough
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(group = "which")]
     id: Option<String>,
     /// All of them
-    #[arg(long)]
+    #[arg(long, group = "which")]
     all: bool,
     /// Of --all, only those of this process
     #[arg(long, value_name = "NAME", requires = "all")]
@@ -157,7 +158,9 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
     for line in serde_json::to_string_pretty(&event.payload)?.lines() {
         output::line(&format!("    {}", crate::story::plain(line)));
     }
-    output::line("  settle   flyball dlq retry ID | drop ID  [--note TEXT]");
+    let id = &event.event_id;
+    output::line(&format!("  settle   flyball dlq retry {id}"));
+    output::line(&format!("           flyball dlq drop {id} --note TEXT"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,6 +17,7 @@ use super::past::{Past, journals};
 use super::{At, Output};
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
+use crate::words::counted;
 
 /// Check, print and export the journal.
 #[derive(Debug, Args)]
@@ -112,20 +113,30 @@ fn report(audit: &Audit) -> Vec<String> {
     for (name, process) in &audit.processes {
         let refuses = process.refuses.as_ref().map(|why| bad(format!("; it would refuse to start: {why}"))).unwrap_or_default();
         let (records, first, last) = (process.records, process.first, process.last);
-        lines.push(format!("{name}: {records} record(s), {first} to {last}, {} checkpoint(s){refuses}", process.checkpoints));
+        lines.push(format!(
+            "{name}: {}, {first} to {last}, {}{refuses}",
+            counted(records, "record"),
+            counted(process.checkpoints, "checkpoint")
+        ));
     }
     if let Some(torn) = &audit.torn {
         let (bytes, segment, offset) = (torn.bytes, &torn.segment, torn.offset);
-        lines.push(format!("torn end: {bytes} byte(s) after the last batch, in {segment} from byte {offset}; nobody was told that they are durable"));
+        lines.push(format!(
+            "torn end: {} after the last batch, in {segment} from byte {offset}; nobody was told that they are durable",
+            counted(bytes, "byte")
+        ));
     }
     lines.extend(audit.refused.iter().map(|why| bad(format!("a runtime would not open it: {why}"))));
     let counts = format!(
-        "{} record(s) in {} batch(es), {} segment(s), {} byte(s)",
-        audit.records, audit.commits, audit.segments, audit.bytes
+        "{} in {}, {}, {}",
+        counted(audit.records, "record"),
+        counted(audit.commits, "batch"),
+        counted(audit.segments, "segment"),
+        counted(audit.bytes, "byte")
     );
     lines.push(match audit.damage.len() {
         0 => format!("no damage: {counts}"),
-        count => bad(format!("damage in {count} place(s): {counts}")),
+        count => bad(format!("damage in {}: {counts}", counted(count, "place"))),
     });
     lines
 }
@@ -179,7 +190,12 @@ fn write_out(journal: &Path, file: &PathBuf, how: Output) -> Result<ExitCode> {
         }
         Output::Human => {
             let (records, bytes, sha256) = (exported.records, exported.bytes, exported.sha256);
-            output::line(&format!("{}: {records} record(s), {bytes} byte(s), sha256 {sha256}", file.display()));
+            output::line(&format!(
+                "{}: {}, {}, sha256 {sha256}",
+                file.display(),
+                counted(records, "record"),
+                counted(bytes, "byte")
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -45,6 +45,7 @@ enum Command {
     /// Check manifests without running them
     Validate(validate::Validate),
     /// Show the processes of the running instance
+    #[command(visible_alias = "status")]
     Ps(ps::Ps),
     /// Tell what happened, from the journal
     Logs(logs::Logs),

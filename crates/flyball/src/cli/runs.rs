@@ -19,13 +19,21 @@ pub struct Runs {
     /// Only those of this process
     name: Option<String>,
     /// So many of the newest; all where nothing is said
-    #[arg(short = 'n', long)]
+    #[arg(short = 'n', long, value_parser = at_least_one)]
     lines: Option<usize>,
     #[command(flatten)]
     pub(super) at: At,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("none of the runs is nothing to list".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("write a whole number".to_owned()),
+    }
 }
 
 impl Runs {

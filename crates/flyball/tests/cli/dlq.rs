@@ -48,7 +48,13 @@ fn dead_letters_are_listed_shown_retried_and_dropped_live_and_offline() {
     let table = scene.ask(&["dlq", "list"]).with_code(0).stdout;
     assert!(table.starts_with("EVENT") && table.contains(&id(1)) && table.contains("picky"), "{table}");
     let shown = scene.ask(&["dlq", "show", &id(2)]).with_code(0).stdout;
-    assert!(shown.contains("because") && shown.contains("\"number\": 2") && shown.contains("flyball why"), "{shown}");
+    assert!(
+        shown.contains("because")
+            && shown.contains("\"number\": 2")
+            && shown.contains("flyball why")
+            && shown.contains(&format!("flyball dlq retry {}", id(2))),
+        "{shown}"
+    );
     let told = scene.ask(&["ps"]).with_code(0).stdout;
     assert!(told.contains("3 dead letters: see `flyball dlq list`"), "{told}");
 
@@ -82,5 +88,5 @@ fn a_dead_letter_that_is_not_there_is_told() {
     assert!(refused.stderr.contains("no dead letter is event 'nothing': see `flyball dlq list`"), "{}", refused.stderr);
     let refused = scene.ask(&["dlq", "list", "pickey"]).with_code(1);
     assert!(refused.stderr.contains("did you mean 'picky'"), "{}", refused.stderr);
-    assert!(scene.ask(&["dlq", "retry"]).with_code(2).stderr.contains("<ID>"));
+    assert!(scene.ask(&["dlq", "retry"]).with_code(2).stderr.contains("<ID|--all>"));
 }

@@ -43,3 +43,36 @@ fn a_run_that_waits_for_missions_needs_one() {
     let refused = finish(&mut scene.run(), LONG).with_code(2);
     assert!(refused.stderr.contains("no agent has a mission that is enabled"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_run_says_when_it_takes_events_and_which_webhooks_anyone_can_reach() {
+    let scene = Scene::empty();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let trigger = format!("triggers: [{{type: webhook, webhook_port: {port}}}]");
+    scene.write("a.agent", &format!("name: a\nmodel: \"scripted:script.yaml\"\n{trigger}\n"));
+    scene.write("script.yaml", "rules: [{say: done}]");
+    let mut live = crate::binary::Live::start(&mut scene.run());
+    live.says(&format!("http://127.0.0.1:{port}/webhook of a is unsigned: whoever reaches it"));
+    live.says(". ready");
+    let ps = scene.ask(&["status"]).with_code(0).stdout;
+    assert!(ps.contains(" is unsigned\n") && !ps.contains("whoever"), "{ps}");
+    let open =
+        finish(scene.flyball(&["run", "example", "--data", "other", "--listen", "0.0.0.0:0"]).env_remove("FLYBALL_TOKEN"), LONG);
+    let told = open.with_code(1).stderr;
+    assert!(told.contains("--token") && told.contains("FLYBALL_TOKEN"), "{told}");
+}
+
+#[test]
+fn nothing_is_warned_of_where_there_was_nothing_to_go_on_with() {
+    let scene = Scene::empty();
+    scene.write("a.agent", "name: a\nmodel: \"scripted:script.yaml\"\ntriggers: [{type: event, event_type: work}]\n");
+    scene.write("script.yaml", "rules: [{say: done}]");
+    for _ in 0..2 {
+        let mut live = crate::binary::Live::start(&mut scene.run());
+        live.says("ready");
+        live.kill9();
+    }
+    let mut live = crate::binary::Live::start(&mut scene.run());
+    let line = live.says("recovered from");
+    assert!(line.contains(" . recovered from ") && line.ends_with(" records"), "{line}");
+}

@@ -15,6 +15,7 @@ use crate::cli::ask;
 use crate::cli::past::{price, short};
 use crate::cli::times::{instant, rewritten};
 use crate::instance::DataDir;
+use crate::words::counted;
 
 /// How a process stands, from its journal and, where an instance runs, from that.
 #[derive(Debug, Serialize)]
@@ -93,7 +94,7 @@ impl Standing {
         lines.extend(self.live.iter().flat_map(|live| &live.triggers).flat_map(trigger));
         if let Some(first) = self.waiting.first() {
             let (count, kind, since) = (self.waiting.len(), &first.trigger_type, instant(first.timestamp));
-            lines.push(format!("  waiting   {count} event(s), the oldest by {kind} since {since}"));
+            lines.push(format!("  waiting   {}, the oldest by {kind} since {since}", counted(count, "event")));
         }
         for run in &self.open {
             lines.push(match run.outcome {
@@ -109,7 +110,10 @@ impl Standing {
             lines.push(format!("  in doubt  {tool}, in run {run}: it may have happened, or not (see `flyball indoubt`)"));
         }
         if self.events.dead_lettered > 0 {
-            lines.push(format!("  dead      {} event(s) failed for good (see `flyball dlq list`)", self.events.dead_lettered));
+            lines.push(format!(
+                "  dead      {} failed for good (see `flyball dlq list`)",
+                counted(self.events.dead_lettered, "event")
+            ));
         }
         if let Some(run) = &self.last_run {
             lines.push(format!("  last run  {} ({}): {}", run.run, run.outcome, short(&run.said)));
@@ -154,7 +158,7 @@ fn trigger(trigger: &TriggerStatus) -> Vec<String> {
     let remark = trigger.remark.as_ref().map(|remark| format!("  trigger   {id} ({kind}) is {remark}"));
     let filter = trigger.last_filtered.as_ref().map(|last| {
         let count = trigger.filtered;
-        format!("  filter    {id} ({kind}) let {count} event(s) not through, the last at {}", short(&since(last)))
+        format!("  filter    {id} ({kind}) let {} not through, the last at {}", counted(count, "event"), short(&since(last)))
     });
     let skipped = trigger.last_skipped.as_ref().map(|last| {
         let count = trigger.skipped;
