@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use flyball_journal::{DeadLetter, Entry, ProcessFold};
 use flyball_runtime::Control;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output;
 use super::past::{Journal, Past, short};
@@ -92,7 +92,11 @@ impl Dlq {
             What::Show { id } => show(find(&letters, id)?, self.output),
             What::Retry(Chosen { id, note, .. }) | What::Drop(Chosen { id, note, .. }) => {
                 let chosen = id.as_ref().map(|id| find(&letters, id)).transpose()?.map_or(all, |one| vec![one]);
-                see_to(&chosen, matches!(self.what, What::Retry(_)), note, data, self.output).await
+                let (done, outcome) = see_to(&chosen, matches!(self.what, What::Retry(_)), note, data).await;
+                if !done.is_empty() || outcome.is_ok() {
+                    tell(&done, id.is_some(), self.output)?;
+                }
+                outcome.map(|()| ExitCode::SUCCESS)
             }
         }
     }
@@ -164,37 +168,45 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir, output: Output) -> Result<ExitCode> {
+/// Sees to each of them and tells of all at the end: whoever reads must not keep the rest from being done.
+async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir) -> (Vec<Value>, Result<()>) {
     let live = ask::connect(data).await.ok();
+    let mut done = Vec::new();
     for Letter { journal, process, letter } in letters {
         let event_id = letter.event.event_id.as_str();
-        match &live {
-            Some((instance, control)) => {
-                ask::reached(control.see_to_dead_letter(process, event_id, again, note).await, instance)?;
-            }
+        let seen_to = match &live {
+            Some((instance, control)) => ask::reached(control.see_to_dead_letter(process, event_id, again, note).await, instance),
             None => {
                 let (event_id, note) = (event_id.to_owned(), note.to_owned());
                 let entry = if again { Entry::Redelivered { event_id, note } } else { Entry::Dismissed { event_id, note } };
-                decide::write_down(journal, process, entry).await?;
+                decide::write_down(journal, process, entry).await
             }
+        };
+        if let Err(error) = seen_to {
+            return (done, Err(error));
         }
-        tell(process, event_id, again, live.is_some(), output)?;
+        done.push(json!({"event_id": event_id, "process": process, "again": again, "live": live.is_some()}));
     }
-    if letters.is_empty() && output == Output::Human {
-        output::line("there is no dead letter");
-    }
-    Ok(ExitCode::SUCCESS)
+    (done, Ok(()))
 }
 
-fn tell(process: &str, event_id: &str, again: bool, live: bool, output: Output) -> Result<()> {
-    if output == Output::Json {
-        return output::json_line(&json!({"event_id": event_id, "process": process, "again": again, "live": live}));
+/// One object where one was named, else a list.
+fn tell(done: &[Value], one: bool, output: Output) -> Result<()> {
+    match (output, done) {
+        (Output::Json, [only]) if one => output::json(only)?,
+        (Output::Json, _) => output::json(&done)?,
+        (Output::Human, []) => output::line("there is no dead letter"),
+        (Output::Human, _) => done.iter().for_each(|one| output::line(&in_words(one))),
     }
-    let then = match (again, live) {
-        (true, true) => format!("{process} handles it now"),
-        (true, false) => format!("{process} handles it at the next `flyball run`"),
+    Ok(())
+}
+
+fn in_words(done: &Value) -> String {
+    let text = |key: &str| done[key].as_str().unwrap_or_default();
+    let then = match (done["again"] == true, done["live"] == true) {
+        (true, true) => format!("{} handles it now", text("process")),
+        (true, false) => format!("{} handles it at the next `flyball run`", text("process")),
         (false, _) => "it is given up".to_owned(),
     };
-    output::line(&format!("{event_id}: recorded; {then}"));
-    Ok(())
+    format!("{}: recorded; {then}", text("event_id"))
 }

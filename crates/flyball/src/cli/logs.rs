@@ -36,9 +36,19 @@ pub struct Logs {
 /// How often a followed journal is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What is there at first.
+struct First {
+    /// What is told of it.
+    records: Vec<Record>,
+    /// Whose names need room.
+    names: Vec<String>,
+    /// The last record in each journal.
+    seen: BTreeMap<PathBuf, u64>,
+}
+
 impl Logs {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let (records, names, mut seen) = self.first(data)?;
+        let First { records, names, mut seen } = self.first(data)?;
         let mut page = Page::new(names.iter().map(String::as_str), output::terminal_width(), colour());
         self.print(&records, &mut page)?;
         if !self.follow {
@@ -57,8 +67,7 @@ impl Logs {
         }
     }
 
-    /// What is told at first, whose names need room, and the last record that is there in each journal.
-    fn first(&self, data: &DataDir) -> Result<(Vec<Record>, Vec<String>, BTreeMap<PathBuf, u64>)> {
+    fn first(&self, data: &DataDir) -> Result<First> {
         let mut past = if self.lines.is_some() { Past::open(data)? } else { Past::whole(data)? };
         if let Some(name) = &self.name {
             past.known_process(name)?;
@@ -78,7 +87,7 @@ impl Logs {
             None if self.follow => past.names()?,
             None => told.iter().map(|record| record.process.clone()).collect(),
         };
-        Ok((told, names, seen))
+        Ok(First { records: told, names, seen })
     }
 
     fn is_told(&self, record: &Record) -> bool {
