@@ -6,6 +6,7 @@ mod housekeeping;
 pub mod instance;
 pub mod manifest;
 pub mod story;
+mod words;
 
 pub use flyball_cluster as cluster;
 pub use flyball_context as context;

@@ -1,11 +1,16 @@
 //! The journal as a story: one line for people out of each record that they care about.
 
+mod page;
+
 use chrono::{DateTime, Local, Utc};
-use flyball_core_agent::text::one_line;
 use flyball_core_agent::{Directive, StepId, TriggerEvent};
 use flyball_journal::{Again, Decision, Entry, LifecycleState, Record};
-use owo_colors::{AnsiColors, OwoColorize};
+use owo_colors::AnsiColors;
 use serde_json::{Map, Value};
+
+pub use page::Page;
+
+use crate::words::counted;
 
 /// One line of the story.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,20 +54,6 @@ impl Mark {
     }
 }
 
-/// How long a line's text is where there is no terminal to fit it into.
-const PLAIN_TEXT: usize = 200;
-
-/// What stands before a line's text: the time, the process, the sign.
-const PREFIX: usize = 28;
-
-/// A text is never cut shorter than this, however narrow the terminal.
-const LEAST_TEXT: usize = 40;
-
-/// How long a line's text may be, so that a line stays one line; `flyball logs -o json` has all of it.
-pub fn text_width(terminal: Option<usize>) -> usize {
-    terminal.map_or(PLAIN_TEXT, |width| width.saturating_sub(PREFIX).max(LEAST_TEXT))
-}
-
 /// The line for a record; none for those that only the machine needs.
 pub fn tell(record: &Record) -> Option<Line> {
     let (mark, text) = match &record.entry {
@@ -97,37 +88,19 @@ pub fn tell(record: &Record) -> Option<Line> {
             (Mark::Warning, format!("an operator gives event {event_id} up{}", noted_why(note)))
         }
         Entry::TailLost { why, events } => {
-            (Mark::Bad, format!("{why}: {} event(s) were open, and calls for them may have been made", events.len()))
+            let whose = if events.len() == 1 { "was open, and calls for it" } else { "were open, and calls for them" };
+            (Mark::Bad, format!("{why}: {} {whose} may have been made", counted(events.len(), "event")))
+        }
+        Entry::StateTransition { from_state: LifecycleState::Starting, to_state: LifecycleState::Awaiting, .. } => {
+            (Mark::Life, "ready: it takes events".to_owned())
         }
         Entry::StateTransition { to_state, reason, .. } => moved(*to_state, reason)?,
         Entry::Note { layer, body, .. } => noted(layer, body)?,
         Entry::Recovered { entries_replayed, interrupted, pending_events } => {
-            (Mark::Warning, recovered(*entries_replayed, interrupted.len(), *pending_events))
+            recovered(*entries_replayed, interrupted.len() as u64, *pending_events)
         }
     };
     Some(Line { mark, text })
-}
-
-/// The line as it is printed: time, process, sign, and as much of the text as `width` has room for.
-pub fn print(record: &Record, line: &Line, width: usize, colour: bool) -> String {
-    // The ellipsis takes a place too.
-    let line = Line { mark: line.mark, text: one_line(&plain(&line.text), width.saturating_sub(1)) };
-    let time = clock_time(record.at.with_timezone(&Local));
-    let (sign, sign_colour) = line.mark.sign();
-    if !colour {
-        return format!("{time} {:<12} {sign} {}", record.process, line.text);
-    }
-    let name = format!("{:<12}", record.process);
-    let name = name.color(process_colour(&record.process));
-    let sign = sign.color(sign_colour);
-    let text = match line.mark {
-        Mark::Life => line.text.dimmed().to_string(),
-        Mark::Bad => line.text.red().to_string(),
-        Mark::Warning => line.text.yellow().to_string(),
-        Mark::Good => line.text.green().to_string(),
-        Mark::Woken | Mark::Call | Mark::Answer => line.text.clone(),
-    };
-    format!("{} {name} {sign} {text}", time.dimmed())
 }
 
 /// A text from outside without what a terminal would obey.
@@ -137,20 +110,6 @@ pub fn plain(text: &str) -> String {
 
 fn clock_time(at: DateTime<Local>) -> String {
     at.format("%H:%M:%S%.3f").to_string()
-}
-
-/// The same process has the same colour every time.
-fn process_colour(name: &str) -> AnsiColors {
-    const COLOURS: [AnsiColors; 6] = [
-        AnsiColors::BrightCyan,
-        AnsiColors::BrightMagenta,
-        AnsiColors::BrightYellow,
-        AnsiColors::BrightBlue,
-        AnsiColors::BrightGreen,
-        AnsiColors::BrightRed,
-    ];
-    let sum: usize = name.bytes().map(usize::from).sum();
-    COLOURS[sum % COLOURS.len()]
 }
 
 fn begun_again(attempt: u32, again: Option<Again>) -> String {
@@ -259,8 +218,17 @@ fn rest(body: &Value, without: &[&str]) -> String {
     parts.map(|(key, value)| format!(" {key}={value}")).collect()
 }
 
-fn recovered(entries: u64, interrupted: usize, pending: u64) -> String {
-    format!("recovered from {entries} records: {interrupted} run(s) had been cut off, {pending} event(s) were waiting")
+/// It is for an operator to look at only where there was something to go on with.
+fn recovered(entries: u64, interrupted: u64, pending: u64) -> (Mark, String) {
+    let cut_off = (interrupted > 0).then(|| format!("{} had been cut off", counted(interrupted, "run")));
+    let waited = (pending > 0).then(|| format!("{} {} waiting", counted(pending, "event"), was(pending)));
+    let left: Vec<String> = cut_off.into_iter().chain(waited).collect();
+    let from = format!("recovered from {}", counted(entries, "record"));
+    if left.is_empty() { (Mark::Life, from) } else { (Mark::Warning, format!("{from}: {}", left.join(", "))) }
+}
+
+fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
 }
 
 #[cfg(test)]
@@ -282,16 +250,5 @@ mod tests {
             let record = Record { seq: 1, process: "p".into(), n: 1, epoch: 1, at: DateTime::UNIX_EPOCH, entry };
             assert_eq!(tell(&record).expect("it is told").text, told);
         }
-    }
-
-    #[test]
-    fn what_an_agent_says_cannot_steer_the_terminal() {
-        let outcome = flyball_core_agent::Outcome { reply: "\u{1b}[2Jgone\r\u{7}".into(), ..Default::default() };
-        let (run, event_id) = (flyball_core_agent::RunId("r".into()), "e".to_owned());
-        let entry = Entry::InvocationResult { run, event_id, outcome, changes: Vec::new() };
-        let record = Record { seq: 1, process: "p".into(), n: 1, epoch: 1, at: DateTime::UNIX_EPOCH, entry };
-        let line = tell(&record).expect("a run's end is told");
-        let printed = print(&record, &line, 80, false);
-        assert!(printed.contains("[2Jgone") && !printed.chars().any(char::is_control), "{printed:?}");
     }
 }

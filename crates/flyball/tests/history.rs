@@ -89,7 +89,7 @@ fn why_tells_a_runs_causes_steps_and_effects_with_their_numbers() {
     let scene = written();
     let told = scene.ask(&["why", "run-a"]).with_code(0).stdout;
     let expected = [
-        "run run-a of monitor: ok, 2 turn(s), 1 call(s), cost 2.5",
+        "run run-a of monitor: ok, 2 turns, 1 call, cost 2.5",
         "because",
         "  #2 monitor took in event e1: woken by cron */5 * * * * (now)",
         "then",
@@ -121,7 +121,7 @@ fn why_tells_what_keeps_a_process_from_running() {
     for said in [
         ") was cut off while it was suspended: budget: over its day",
         "nobody runs it: `flyball run DIR --data data` goes on from here",
-        "waiting   1 event(s), the oldest by manual since ",
+        "waiting   1 event, the oldest by manual since ",
         "held      run run-b: call t0.c0 of wipe is in doubt (see `flyball indoubt`)",
     ] {
         assert!(told.contains(said), "{said}\nis not in\n{told}");
@@ -190,7 +190,7 @@ fn the_journal_is_verified_and_damage_is_found_and_laid_at_its_process() {
     let later = format!("{}:{hash}", seq.parse::<u64>().expect("a number") + 1);
     let cut = scene.ask(&["journal", "verify", "--anchor", &later]).with_code(1).stdout;
     assert!(cut.contains("cut off"), "{cut}");
-    assert!(told.contains("monitor: 8 record(s), 1 to 8, 0 checkpoint(s)\nno damage: 13 record(s) in 2 batch(es)"), "{told}");
+    assert!(told.contains("monitor: 8 records, 1 to 8, 0 checkpoints\nno damage: 13 records in 2 batches"), "{told}");
 
     let dir = std::fs::read_dir(scene.data().join("journal")).expect("the journal is there");
     let mut files = dir.map(|entry| entry.expect("an entry").path());
@@ -199,7 +199,7 @@ fn the_journal_is_verified_and_damage_is_found_and_laid_at_its_process() {
     std::fs::write(&segment, text.replacen("over its day", "over its bay", 1)).expect("written");
     let told = scene.ask(&["journal", "verify"]).with_code(1).stdout;
     assert!(told.contains("(analyst): the line is not what was written"), "{told}");
-    assert!(told.contains("analyst: 4 record(s), 1 to 4, 0 checkpoint(s); it would refuse to start"), "{told}");
+    assert!(told.contains("analyst: 4 records, 1 to 4, 0 checkpoints; it would refuse to start"), "{told}");
     assert!(scene.ask(&["journal", "verify", "-o", "json"]).with_code(1).stdout.contains("\"damage\": ["));
 }
 
@@ -242,4 +242,10 @@ fn a_real_run_leaves_a_journal_that_agrees_with_itself() {
     let told = scene.ask(&["why", repaired]).with_code(0).stdout;
     assert!(told.contains("analyst took in event") && told.contains("monitor took in event"), "{told}");
     assert!(scene.ask(&["why", "responder"]).with_code(0).stdout.contains(") was stopped when it was last heard of"));
+}
+
+#[test]
+fn no_runs_at_all_cannot_be_asked_for() {
+    let refused = written().ask(&["runs", "-n", "0"]).with_code(2);
+    assert!(refused.stderr.contains("none of the runs is nothing to list"), "{}", refused.stderr);
 }

@@ -299,7 +299,7 @@ fn the_reference_pages_filters_are_good_ones() {
         format!("payload{block}").lines().map(|line| line.split("   ").next().unwrap().trim().to_owned()).collect();
     assert_eq!(filters.len(), 6, "{filters:?}");
     for filter in filters {
-        let trigger = serde_json::json!([{"type": "event", "event_type": "a", "filter_expression": filter}]);
+        let trigger = serde_json::json!([{"type": "webhook", "filter_expression": filter}]);
         let manifest = parse(&format!("name: a\ntriggers: {trigger}\n")).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(manifest.config.triggers[0].filter_expression, Some(filter));
     }
@@ -360,4 +360,33 @@ const PIECES: &[&str] = &[
 
 fn edit() -> impl Strategy<Value = String> {
     prop_oneof![prop::sample::select(PIECES).prop_map(str::to_owned), "\\PC{0,6}"]
+}
+
+/// A folder with a manifest `a.agent`.
+fn folder(manifest: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.agent"), manifest).unwrap();
+    dir
+}
+
+#[test]
+fn a_script_that_is_not_there_or_is_wrong_is_told_when_the_manifest_is_loaded() {
+    let manifest = "name: a\nmodel: scripted:s.yaml\nmission: {eval_model: \"scripted:none.yaml\"}\n";
+    let dir = folder(manifest);
+    fs::write(dir.path().join("s.yaml"), "rules:\n  - sya: hello\n").unwrap();
+    let told = load_manifest(&dir.path().join("a.agent"), &env).unwrap_err().to_string();
+    assert!(told.contains("a.agent:2:8: model: ") && told.contains("s.yaml:2:5: unknown field 'sya'"), "{told}");
+    assert!(told.contains("mission.eval_model: cannot read the model's script ") && told.contains("none.yaml"), "{told}");
+    fs::write(dir.path().join("s.yaml"), "rules:\n  - say: hello\n").unwrap();
+    fs::write(dir.path().join("none.yaml"), "rules:\n  - say: hello\n").unwrap();
+    load_directory(dir.path(), &env).unwrap();
+}
+
+#[test]
+fn a_webhooks_keys_are_not_known_and_what_is_nearly_a_name_is_a_warning() {
+    let text = "name: a\ntriggers:\n  - {type: webhook, filter_expression: paylod.lag > weather.lag}\n";
+    let warnings = parse(text).unwrap().warnings;
+    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("'paylod' is taken for a key of the payload; did you mean 'payload'?"), "{told:?}");
 }

@@ -139,7 +139,11 @@ impl CronTrigger {
     async fn fire(&self, due: Due, sink: &Sink) -> Result<DateTime<Utc>, Error> {
         if due.skipped > 0 {
             let more = if due.more { "at least " } else { "" };
-            let why = format!("{more}{} instant(s) up to {} were missed", due.skipped, written(due.skipped_to));
+            let passed = match due.skipped {
+                1 if !due.more => "1 instant was missed".to_owned(),
+                count => format!("{more}{count} instants were missed"),
+            };
+            let why = format!("{passed}, up to {}", written(due.skipped_to));
             tracing::info!(trigger = self.id, %why);
             let cursor = Self::cursor(due.skipped_to);
             self.tell(sink, Moved { trigger_id: self.id.clone(), cursor, skipped: due.skipped, why }).await?;

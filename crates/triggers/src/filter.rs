@@ -22,6 +22,9 @@ use crate::{Error, Refusal};
 use check::Program;
 use cost::MAX_STEPS;
 use size::Sizes;
+use words::quote;
+
+pub(crate) use words::nearest;
 
 /// A condition on events, in [CEL](https://cel.dev), that was checked when it was parsed.
 ///
@@ -77,6 +80,28 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let program = check::program(text).map_err(|what| Error::Config(format!("filter_expression: {what}")))?;
         Ok(Self { program, counts: watch::Sender::default(), told: Mutex::default() })
+    }
+
+    /// Checks the names that it uses against a trigger's events, of whose payload all `keys` are known: one
+    /// that is neither a key nor a name of every event lets nothing through, ever.
+    pub fn check_names(&self, keys: &[&str]) -> Result<(), Error> {
+        let unknown = |(name, _): &&(String, String)| !keys.contains(&name.as_str()) && !bind::NAMES.contains(&name.as_str());
+        let Some((name, at)) = self.program.free.iter().find(unknown) else { return Ok(()) };
+        let known = || bind::NAMES.iter().chain(keys).copied();
+        let help = match nearest(name, known()) {
+            Some(meant) => format!("did you mean '{meant}'?"),
+            None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        Err(Error::Config(format!("filter_expression: {at}there is no name {}; {help}", quote(name))))
+    }
+
+    /// A name that may be a key of some payload, but is nearly one that every event has: what it is and what was
+    /// probably meant.
+    pub fn slip(&self) -> Option<String> {
+        self.program.free.iter().filter(|(name, _)| !bind::NAMES.contains(&name.as_str())).find_map(|(name, at)| {
+            let meant = nearest(name, bind::NAMES.into_iter())?;
+            Some(format!("{at}{} is taken for a key of the payload; did you mean '{meant}'?", quote(name)))
+        })
     }
 
     /// Whether `event` is wanted. The same event gets the same answer, unless the expression asks in

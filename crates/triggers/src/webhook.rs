@@ -3,6 +3,7 @@
 mod answers;
 mod config;
 mod door;
+mod kept;
 mod listeners;
 mod request;
 mod routes;
@@ -82,7 +83,7 @@ impl Trigger for WebhookTrigger {
     }
 
     fn remark(&self) -> Option<String> {
-        (!self.config.is_signed()).then(|| "unsigned: whoever reaches it can wake the agent".to_owned())
+        (!self.config.is_signed()).then(|| "unsigned".to_owned())
     }
 
     async fn open(&mut self, _cursor: &Cursor) -> Result<(), Error> {

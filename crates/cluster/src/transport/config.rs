@@ -26,8 +26,8 @@ impl TransportConfig {
             check_token(token)?;
         } else if !is_loopback(self.addr.ip()) && !self.allow_unauthenticated {
             return Err(Error::Config(format!(
-                "{} can be reached from other machines, and no token is set: set a token, listen on 127.0.0.1, \
-                 or allow unauthenticated access if something in front of it checks who calls",
+                "{} can be reached from other machines, and no token is set: set a token (`flyball run --token TOKEN`, or \
+                 FLYBALL_TOKEN in the environment), or listen on 127.0.0.1",
                 self.addr
             )));
         }

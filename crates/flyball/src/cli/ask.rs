@@ -6,14 +6,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::Utc;
 use clap::Args;
-use flyball_cluster::RemoteControl;
+use flyball_cluster::{RemoteControl, RemoteTimeouts};
 use flyball_core_agent::{TriggerEvent, nesting};
-use flyball_runtime::{Control, ControlError};
+use flyball_runtime::{Control, ControlError, ProcessStatus};
+use flyball_triggers::Refusal;
 use serde_json::{Value, json};
 
 use super::output;
+use super::past::short;
 use super::{At, Output};
 use crate::instance::{DataDir, Instance};
+use crate::manifest::did_you_mean;
+use crate::words::counted;
 
 /// Emit an event on the bus.
 #[derive(Debug, Args)]
@@ -70,6 +74,9 @@ const SENDER: &str = "cli";
 /// What the instance asks of those who call it, where it asks for anything.
 const TOKEN_VARIABLE: &str = "FLYBALL_TOKEN";
 
+/// An instance says that it is there within this time, or it is frozen.
+const HEALTH_WAIT: Duration = Duration::from_secs(5);
+
 /// An instance that was asked to stop is waited for this long.
 const STOP_WAIT: Duration = Duration::from_secs(60);
 
@@ -84,26 +91,47 @@ pub fn parse_json(text: &str) -> Result<Value, String> {
 pub async fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
     let instance = data.instance()?;
     let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
-    let control = RemoteControl::new(&format!("http://{}", instance.address), token).map_err(|error| anyhow!("{error}"))?;
+    let control =
+        || RemoteControl::new(&format!("http://{}", instance.address), token.clone()).map_err(|error| anyhow!("{error}"));
     let (path, pid, address) = (data.path().display(), instance.pid, instance.address);
     let gone = format!("if it was cut off, `flyball run DIR --data {path}` goes on where it was");
-    match control.health().await {
-        Ok(health) if health.node_id == instance.node_id => Ok((instance, control)),
+    // It costs a runtime nothing to say that it is there.
+    let timeouts = RemoteTimeouts { connect: HEALTH_WAIT, request: HEALTH_WAIT, ..RemoteTimeouts::default() };
+    match control()?.with_timeouts(timeouts).health().await {
+        Ok(health) if health.node_id == instance.node_id => {
+            let control = control()?;
+            Ok((instance, control))
+        }
         Ok(_) => bail!("the runtime on {path} (pid {pid}) is gone, and another one answers at {address}; {gone}"),
+        Err(error) if data.is_held() => bail!(
+            "pid {pid} runs {path} and is alive but does not answer: it may be stopped (`kill -CONT {pid}` lets it go on) or \
+             overloaded; if it stays so, end it with `kill -9 {pid}`, and {gone}: {error}"
+        ),
         Err(error) => bail!("the runtime on {path} (pid {pid}) does not answer; {gone}: {error}"),
     }
 }
 
 /// A result of asking, with a failure to reach the instance explained.
 pub fn reached<T>(result: Result<T, ControlError>, instance: &Instance) -> Result<T> {
-    result.with_context(|| format!("asking the runtime at {} (pid {})", instance.address, instance.pid))
+    match result {
+        // The runtime was reached: it is the name that is wrong.
+        Err(ControlError::NotFound { name, known }) => bail!("{}", no_such_process(&name, &known)),
+        other => other.with_context(|| format!("asking the runtime at {} (pid {})", instance.address, instance.pid)),
+    }
+}
+
+fn no_such_process(name: &str, known: &str) -> String {
+    match did_you_mean(name, known.split(", ")) {
+        Some(question) => format!("no process is named '{name}', {question} There are: {known}"),
+        None => format!("no process is named '{name}'; there are: {known}"),
+    }
 }
 
 impl Emit {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control) = connect(data).await?;
         let taken = reached(control.emit(&self.event_type, SENDER, self.body.data).await, &instance)?;
-        told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took {}", taken, self.event_type))
+        told(self.body.output, json!({"delivered": taken}), &format!("{} took {}", counted(taken, "process"), self.event_type))
     }
 }
 
@@ -111,7 +139,11 @@ impl Send {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control) = connect(data).await?;
         let taken = reached(control.publish(&self.topic, SENDER, self.body.data).await, &instance)?;
-        told(self.body.output, json!({"delivered": taken}), &format!("{} process(es) took the message to {}", taken, self.topic))
+        told(
+            self.body.output,
+            json!({"delivered": taken}),
+            &format!("{} took the message to {}", counted(taken, "process"), self.topic),
+        )
     }
 }
 
@@ -119,10 +151,26 @@ impl Fire {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control) = connect(data).await?;
         let event = TriggerEvent::new(SENDER, "manual", Utc::now(), self.body.data);
-        let receipt = reached(control.inject(&self.name, event).await, &instance)?;
+        let taken = control.inject(&self.name, event).await;
+        if taken == Err(ControlError::Refused(Refusal::Closed)) {
+            let process = reached(control.process_status(&self.name).await, &instance)?;
+            bail!("{}", takes_none(&process));
+        }
+        let receipt = reached(taken, &instance)?;
         let answer = json!({"event_id": receipt.event_id, "duplicate": receipt.duplicate});
         told(self.body.output, answer, &format!("{} took event {}", self.name, receipt.event_id))
     }
+}
+
+/// Why a process takes no events, and what to do.
+fn takes_none(process: &ProcessStatus) -> String {
+    let ProcessStatus { name, state, reason, .. } = process;
+    let why = if reason.is_empty() { String::new() } else { format!(" ({})", short(reason)) };
+    let then = match state.is_over() {
+        true => format!("`flyball start {name}` starts it"),
+        false => "try again in a moment".to_owned(),
+    };
+    format!("{name} is not taking events: it is {state}{why}; {then}")
 }
 
 impl Stop {
@@ -158,7 +206,8 @@ async fn stop_instance(data: &DataDir, instance: &Instance) -> Result<()> {
         .map_err(|_| anyhow!("the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}"))
 }
 
-fn told(output: Output, json: Value, human: &str) -> Result<ExitCode> {
+/// Says what was done.
+pub fn told(output: Output, json: Value, human: &str) -> Result<ExitCode> {
     match output {
         Output::Human => output::line(human),
         Output::Json => output::json(&json)?,

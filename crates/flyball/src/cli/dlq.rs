@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use flyball_journal::{DeadLetter, Entry, ProcessFold};
 use flyball_runtime::Control;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output;
-use super::past::{Journal, Past, instant, short};
+use super::past::{Journal, Past, short};
+use super::table::{Cell, Table};
+use super::times::instant;
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
 
@@ -46,12 +48,13 @@ enum What {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true))]
 struct Chosen {
     /// The event's id; its beginning is enough
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(group = "which")]
     id: Option<String>,
     /// All of them
-    #[arg(long)]
+    #[arg(long, group = "which")]
     all: bool,
     /// Of --all, only those of this process
     #[arg(long, value_name = "NAME", requires = "all")]
@@ -89,7 +92,11 @@ impl Dlq {
             What::Show { id } => show(find(&letters, id)?, self.output),
             What::Retry(Chosen { id, note, .. }) | What::Drop(Chosen { id, note, .. }) => {
                 let chosen = id.as_ref().map(|id| find(&letters, id)).transpose()?.map_or(all, |one| vec![one]);
-                see_to(&chosen, matches!(self.what, What::Retry(_)), note, data, self.output).await
+                let (done, outcome) = see_to(&chosen, matches!(self.what, What::Retry(_)), note, data).await;
+                if !done.is_empty() || outcome.is_ok() {
+                    tell(&done, id.is_some(), self.output)?;
+                }
+                outcome.map(|()| ExitCode::SUCCESS)
             }
         }
     }
@@ -126,12 +133,14 @@ fn list(letters: &[&Letter], output: Output) -> Result<ExitCode> {
         Output::Json => output::json(&letters)?,
         Output::Human if letters.is_empty() => output::line("there is no dead letter"),
         Output::Human => {
-            output::line(&format!("{:<36} {:<12} {:<10} {:<19}  {}", "EVENT", "PROCESS", "KIND", "SINCE", "BECAUSE"));
+            let mut table = Table::new(&["EVENT", "PROCESS", "KIND", "SINCE", "BECAUSE"]);
             for Letter { process, letter, .. } in letters {
                 let DeadLetter { event, reason, at, .. } = letter;
-                let (id, kind) = (&event.event_id, &event.trigger_type);
-                output::line(&format!("{id:<36} {process:<12} {kind:<10} {}  {}", instant(*at), short(reason)));
+                let (id, kind) = (event.event_id.as_str(), event.trigger_type.as_str());
+                let [since, because] = [instant(*at), short(reason)].map(Cell::from);
+                table.row(vec![id.into(), process.as_str().into(), kind.into(), since, because]);
             }
+            table.print();
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -145,49 +154,59 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
     let Letter { process, letter: DeadLetter { event, run, reason, at }, .. } = letter;
     output::line(&event.event_id);
     output::line(&format!("  process  {process}"));
-    output::line(&format!("  trigger  {} ({}), at {}", event.trigger_type, event.trigger_id, event.timestamp.to_rfc3339()));
+    output::line(&format!("  trigger  {} ({}), at {}", event.trigger_type, event.trigger_id, instant(event.timestamp)));
     output::line(&format!("  because  {}", short(reason)));
-    output::line(&format!("  since    {}", at.to_rfc3339()));
+    output::line(&format!("  since    {}", instant(*at)));
     output::line(&format!("  run      {run} (`flyball why {run}` tells what it did)"));
     output::line("  payload");
     for line in serde_json::to_string_pretty(&event.payload)?.lines() {
         output::line(&format!("    {}", crate::story::plain(line)));
     }
-    output::line("  settle   flyball dlq retry ID | drop ID  [--note TEXT]");
+    let id = &event.event_id;
+    output::line(&format!("  settle   flyball dlq retry {id}"));
+    output::line(&format!("           flyball dlq drop {id} --note TEXT"));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir, output: Output) -> Result<ExitCode> {
+/// Sees to each of them and tells of all at the end: whoever reads must not keep the rest from being done.
+async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir) -> (Vec<Value>, Result<()>) {
     let live = ask::connect(data).await.ok();
+    let mut done = Vec::new();
     for Letter { journal, process, letter } in letters {
         let event_id = letter.event.event_id.as_str();
-        match &live {
-            Some((instance, control)) => {
-                ask::reached(control.see_to_dead_letter(process, event_id, again, note).await, instance)?;
-            }
+        let seen_to = match &live {
+            Some((instance, control)) => ask::reached(control.see_to_dead_letter(process, event_id, again, note).await, instance),
             None => {
                 let (event_id, note) = (event_id.to_owned(), note.to_owned());
                 let entry = if again { Entry::Redelivered { event_id, note } } else { Entry::Dismissed { event_id, note } };
-                decide::write_down(journal, process, entry).await?;
+                decide::write_down(journal, process, entry).await
             }
+        };
+        if let Err(error) = seen_to {
+            return (done, Err(error));
         }
-        tell(process, event_id, again, live.is_some(), output)?;
+        done.push(json!({"event_id": event_id, "process": process, "again": again, "live": live.is_some()}));
     }
-    if letters.is_empty() && output == Output::Human {
-        output::line("there is no dead letter");
-    }
-    Ok(ExitCode::SUCCESS)
+    (done, Ok(()))
 }
 
-fn tell(process: &str, event_id: &str, again: bool, live: bool, output: Output) -> Result<()> {
-    if output == Output::Json {
-        return output::json_line(&json!({"event_id": event_id, "process": process, "again": again, "live": live}));
+/// One object where one was named, else a list.
+fn tell(done: &[Value], one: bool, output: Output) -> Result<()> {
+    match (output, done) {
+        (Output::Json, [only]) if one => output::json(only)?,
+        (Output::Json, _) => output::json(&done)?,
+        (Output::Human, []) => output::line("there is no dead letter"),
+        (Output::Human, _) => done.iter().for_each(|one| output::line(&in_words(one))),
     }
-    let then = match (again, live) {
-        (true, true) => format!("{process} handles it now"),
-        (true, false) => format!("{process} handles it at the next `flyball run`"),
+    Ok(())
+}
+
+fn in_words(done: &Value) -> String {
+    let text = |key: &str| done[key].as_str().unwrap_or_default();
+    let then = match (done["again"] == true, done["live"] == true) {
+        (true, true) => format!("{} handles it now", text("process")),
+        (true, false) => format!("{} handles it at the next `flyball run`", text("process")),
         (false, _) => "it is given up".to_owned(),
     };
-    output::line(&format!("{event_id}: recorded; {then}"));
-    Ok(())
+    format!("{}: recorded; {then}", text("event_id"))
 }

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 
 use super::output::{self, colour};
 use super::past::{Journal, Past};
+use super::times::instant;
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
+use crate::words::counted;
 
 /// List the calls of which nobody knows whether they happened.
 #[derive(Debug, Args)]
@@ -35,7 +37,7 @@ const NOT_HAPPENED: [&str; 3] = ["did_not_happen", "retry", "abort"];
 pub struct Resolve {
     /// The call, as `flyball indoubt` names it; its beginning is enough where it names one call only
     id: String,
-    /// It happened: the run goes on with --result
+    /// It happened: the run goes on with --result; without one, the model is told "done"
     #[arg(long, group = "decision")]
     happened: bool,
     /// It did not happen: the run makes the call
@@ -121,6 +123,15 @@ impl Resolve {
     }
 }
 
+/// How many calls are in doubt where nobody runs the processes.
+pub fn count_left(data: &DataDir) -> Result<usize> {
+    let mut count = 0;
+    for Journal { history, .. } in Past::open(data)?.journals() {
+        count += doubts_left(&history.unfinished()?).len();
+    }
+    Ok(count)
+}
+
 /// Each call in doubt, with the journal that has it.
 async fn in_doubt(data: &DataDir) -> Result<Vec<(PathBuf, Doubt)>> {
     // A call that is on its way is in doubt as soon as nobody is there to hear its answer.
@@ -150,17 +161,25 @@ fn print(doubt: &Doubt) {
     output::line(&format!("  process  {}", doubt.process));
     output::line(&format!("  call     {} {}", doubt.tool, Value::Object(doubt.args.clone())));
     output::line(&format!(
-        "  effect   {}, left {} time(s), last at {} (record {})",
+        "  effect   {}, left {}, last at {} (record {})",
         doubt.effect,
-        doubt.attempt,
-        doubt.since.to_rfc3339(),
+        counted(doubt.attempt, "time"),
+        instant(doubt.since),
         doubt.seq
     ));
     output::line(&format!("  because  {}", doubt.why));
-    output::line(
-        "  settle   flyball resolve ID --happened [--result JSON] | --did-not-happen | --retry | --abort  [--note TEXT]",
-    );
+    for (lead, option, then) in SETTLE {
+        output::line(&format!("  {lead:<8} flyball resolve {} {option:<16} {then}", doubt.id));
+    }
 }
+
+/// What an operator can say, each in a line that can be copied.
+const SETTLE: [(&str, &str, &str); 4] = [
+    ("settle", "--happened", "it happened; the model is told \"done\", or what --result JSON says"),
+    ("", "--did-not-happen", "it did not; the run makes the call"),
+    ("", "--retry", "nobody knows, and once more does no harm"),
+    ("", "--abort", "the run is given up"),
+];
 
 fn text(value: Value) -> String {
     match value {

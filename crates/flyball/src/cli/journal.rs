@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use flyball_journal::{Anchor, Audit, Entry, History, Record, audit, audit_against, export, raw_records};
+use flyball_journal::{Anchor, Audit, Entry, Exported, History, Record, audit, audit_against, export, raw_records};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +17,7 @@ use super::past::{Past, journals};
 use super::{At, Output};
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
+use crate::words::counted;
 
 /// Check, print and export the journal.
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub struct Journal {
     path: Option<PathBuf>,
     #[command(flatten)]
     pub(super) at: At,
+    /// How to print; cat prints JSON in any case
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -37,9 +41,6 @@ enum Command {
         /// A head that was kept elsewhere: tells too whether the end was cut, or the chains computed anew
         #[arg(long, value_name = "SEQ:HASH")]
         anchor: Option<Anchor>,
-        /// How to print
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
     },
     /// Print the records as they were written, one JSON document a line
     Cat(Cat),
@@ -47,9 +48,6 @@ enum Command {
     Export {
         /// The file, which must not be there
         file: PathBuf,
-        /// How to print
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
     },
 }
 
@@ -74,12 +72,12 @@ impl Journal {
             None => journals(data)?,
         };
         match (&self.command, journals.as_slice()) {
-            (Command::Verify { anchor: Some(_), .. }, several @ [_, _, ..]) => {
+            (Command::Verify { anchor: Some(_) }, several @ [_, _, ..]) => {
                 bail!("a head is that of one journal; name it with --path: {}", named(several))
             }
-            (Command::Verify { output, anchor }, journals) => verify(journals, *anchor, *output),
+            (Command::Verify { anchor }, journals) => verify(journals, *anchor, self.output),
             (Command::Cat(cat), journals) => cat.execute(journals),
-            (Command::Export { file, output }, [journal]) => write_out(journal, file, *output),
+            (Command::Export { file }, [journal]) => write_out(journal, file, self.output),
             (Command::Export { .. }, several) => {
                 bail!("there are {} journals; name the one to export with --path: {}", several.len(), named(several))
             }
@@ -126,21 +124,31 @@ fn report(audit: &Audit) -> Vec<String> {
     for (name, process) in &audit.processes {
         let refuses = process.refuses.as_ref().map(|why| bad(format!("; it would refuse to start: {why}"))).unwrap_or_default();
         let (records, first, last) = (process.records, process.first, process.last);
-        lines.push(format!("{name}: {records} record(s), {first} to {last}, {} checkpoint(s){refuses}", process.checkpoints));
+        lines.push(format!(
+            "{name}: {}, {first} to {last}, {}{refuses}",
+            counted(records, "record"),
+            counted(process.checkpoints, "checkpoint")
+        ));
     }
     if let Some(torn) = &audit.torn {
         let (bytes, segment, offset) = (torn.bytes, &torn.segment, torn.offset);
-        lines.push(format!("torn end: {bytes} byte(s) after the last batch, in {segment} from byte {offset}; nobody was told that they are durable"));
+        lines.push(format!(
+            "torn end: {} after the last batch, in {segment} from byte {offset}; nobody was told that they are durable",
+            counted(bytes, "byte")
+        ));
     }
     lines.extend(audit.refused.iter().map(|why| bad(format!("a runtime would not open it: {why}"))));
     lines.extend(audit.anchor.iter().map(|why| bad(format!("held against the head that was kept: {why}"))));
     let counts = format!(
-        "{} record(s) in {} batch(es), {} segment(s), {} byte(s)",
-        audit.records, audit.commits, audit.segments, audit.bytes
+        "{} in {}, {}, {}",
+        counted(audit.records, "record"),
+        counted(audit.commits, "batch"),
+        counted(audit.segments, "segment"),
+        counted(audit.bytes, "byte")
     );
     lines.push(match audit.damage.len() {
         0 => format!("no damage: {counts}"),
-        count => bad(format!("damage in {count} place(s): {counts}")),
+        count => bad(format!("damage in {}: {counts}", counted(count, "place"))),
     });
     lines.extend(audit.head.iter().map(|head| format!("head: {head}")));
     lines
@@ -184,18 +192,31 @@ fn write_out(journal: &Path, file: &PathBuf, how: Output) -> Result<ExitCode> {
         }
         Err(error) => return Err(error).with_context(|| format!("making {}", file.display())),
     };
-    let mut out = BufWriter::new(made);
-    let failed = || format!("writing {}", file.display());
-    let exported = export(journal, &mut out)?.with_context(failed)?;
-    out.get_ref().sync_all().with_context(failed)?;
+    let exported = copy_into(made, journal).with_context(|| format!("writing {}", file.display()));
+    let exported = exported.inspect_err(|_| {
+        // Half a copy must not be taken for a whole one. If it stays, its name is refused the next time.
+        let _ = std::fs::remove_file(file);
+    })?;
     match how {
         Output::Json => {
             output::json(&json!({"file": file, "records": exported.records, "bytes": exported.bytes, "sha256": exported.sha256}))?
         }
         Output::Human => {
             let (records, bytes, sha256) = (exported.records, exported.bytes, exported.sha256);
-            output::line(&format!("{}: {records} record(s), {bytes} byte(s), sha256 {sha256}", file.display()));
+            output::line(&format!(
+                "{}: {}, {}, sha256 {sha256}",
+                file.display(),
+                counted(records, "record"),
+                counted(bytes, "byte")
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn copy_into(file: File, journal: &Path) -> Result<Exported> {
+    let mut out = BufWriter::new(file);
+    let exported = export(journal, &mut out)??;
+    out.get_ref().sync_all()?;
+    Ok(exported)
 }

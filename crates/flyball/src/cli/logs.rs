@@ -13,7 +13,7 @@ use super::output::{self, colour};
 use super::past::{Journal, Past};
 use super::{At, Output};
 use crate::instance::DataDir;
-use crate::story;
+use crate::story::{self, Page};
 
 /// Tell what happened, from the journal.
 #[derive(Debug, Args)]
@@ -36,10 +36,21 @@ pub struct Logs {
 /// How often a followed journal is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What is there at first.
+struct First {
+    /// What is told of it.
+    records: Vec<Record>,
+    /// Whose names need room.
+    names: Vec<String>,
+    /// The last record in each journal.
+    seen: BTreeMap<PathBuf, u64>,
+}
+
 impl Logs {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
-        let (records, mut seen) = self.first(data)?;
-        self.print(&records)?;
+        let First { records, names, mut seen } = self.first(data)?;
+        let mut page = Page::new(names.iter().map(String::as_str), output::terminal_width(), colour());
+        self.print(&records, &mut page)?;
         if !self.follow {
             return Ok(ExitCode::SUCCESS);
         }
@@ -52,12 +63,11 @@ impl Logs {
                 *seen = records.last().map_or(*seen, |record| record.seq);
                 new.push(records.into_iter().filter(|record| self.is_told(record)).collect());
             }
-            self.print(&by_time(new))?;
+            self.print(&by_time(new), &mut page)?;
         }
     }
 
-    /// What is told at first, and the last record that is there in each journal.
-    fn first(&self, data: &DataDir) -> Result<(Vec<Record>, BTreeMap<PathBuf, u64>)> {
+    fn first(&self, data: &DataDir) -> Result<First> {
         let mut past = if self.lines.is_some() { Past::open(data)? } else { Past::whole(data)? };
         if let Some(name) = &self.name {
             past.known_process(name)?;
@@ -70,7 +80,14 @@ impl Logs {
             told.push(history.newest(self.name.as_deref(), lines, |record| self.is_told(record))?.to_vec());
         }
         let mut told = by_time(told);
-        Ok((told.split_off(told.len().saturating_sub(lines)), seen))
+        let told = told.split_off(told.len().saturating_sub(lines));
+        // Whoever follows may hear of all of them.
+        let names = match &self.name {
+            Some(name) => vec![name.clone()],
+            None if self.follow => past.names()?,
+            None => told.iter().map(|record| record.process.clone()).collect(),
+        };
+        Ok(First { records: told, names, seen })
     }
 
     fn is_told(&self, record: &Record) -> bool {
@@ -78,15 +95,11 @@ impl Logs {
             && (self.output == Output::Json || story::tell(record).is_some())
     }
 
-    fn print(&self, records: &[Record]) -> Result<()> {
+    fn print(&self, records: &[Record], page: &mut Page) -> Result<()> {
         for record in records {
             match self.output {
                 Output::Json => output::json_line(record)?,
-                Output::Human => {
-                    if let Some(line) = story::tell(record) {
-                        output::line(&story::print(record, &line, output::text_width(), colour()));
-                    }
-                }
+                Output::Human => page.lines(record).iter().for_each(|line| output::line(line)),
             }
         }
         Ok(())

@@ -12,6 +12,9 @@ mod ps;
 mod replay;
 mod run;
 mod runs;
+mod steer;
+mod table;
+mod times;
 mod validate;
 mod why;
 
@@ -42,6 +45,7 @@ enum Command {
     /// Check manifests without running them
     Validate(validate::Validate),
     /// Show the processes of the running instance
+    #[command(visible_alias = "status")]
     Ps(ps::Ps),
     /// Tell what happened, from the journal
     Logs(logs::Logs),
@@ -68,13 +72,19 @@ enum Command {
     Fire(ask::Fire),
     /// Stop one process, or the whole instance
     Stop(ask::Stop),
+    /// Start a process that was stopped or has failed
+    Start(steer::Start),
+    /// Let a process begin no run until it is resumed; what comes meanwhile waits
+    Pause(steer::Pause),
+    /// Let a process that is paused go on, whoever paused it
+    Resume(steer::Resume),
 }
 
 /// Where the data lies, for commands that have no other `--data`.
 #[derive(Debug, Args)]
 struct At {
     /// The data directory
-    #[arg(long = "data", value_name = "DIR")]
+    #[arg(long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
 }
 
@@ -120,6 +130,18 @@ pub fn main(arguments: Arguments) -> ExitCode {
             let data = data(&stop.at);
             runtime.block_on(stop.execute(&data))
         }
+        Command::Start(start) => {
+            let data = data(&start.whom.at);
+            runtime.block_on(start.execute(&data))
+        }
+        Command::Pause(pause) => {
+            let data = data(&pause.whom.at);
+            runtime.block_on(pause.execute(&data))
+        }
+        Command::Resume(resume) => {
+            let data = data(&resume.whom.at);
+            runtime.block_on(resume.execute(&data))
+        }
     };
     // A blocked read of someone's server must not keep an ended command alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -141,5 +163,12 @@ fn init_log() {
     // The library logs the bodies of failed requests, which hold prompts.
     let filter = filter.add_directive("async_openai=off".parse().expect("a directive"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).with_target(false).init();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(times::LogTime)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false);
+    // A line that cannot be written is lost; to say so in the same place would end whoever wrote it.
+    log.log_internal_errors(false).init();
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, Local, Utc};
 use flyball_core_agent::RunId;
 use flyball_core_agent::text::one_line;
 use flyball_journal::history::{FindRun, RunSummary, process_id};
 use flyball_journal::{Entry, History, Record};
 use serde_json::{Map, Value};
 
+use super::output;
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
 use crate::story::plain;
@@ -167,7 +167,7 @@ pub fn journals(data: &DataDir) -> Result<Vec<PathBuf>> {
         if elsewhere.is_dir() {
             journals.push(elsewhere);
         } else {
-            eprintln!("warning: the journal {} is not there any more; it is left out", elsewhere.display());
+            output::note(&format!("warning: the journal {} is not there any more; it is left out", elsewhere.display()));
         }
     }
     Ok(journals)
@@ -181,11 +181,6 @@ pub fn price(notes: &Map<String, Value>) -> Option<f64> {
 /// A text from outside in one line that a terminal takes for nothing but text.
 pub fn short(text: &str) -> String {
     one_line(&plain(text), MAX_TEXT)
-}
-
-/// An instant, in the zone of whoever reads it.
-pub fn instant(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// What is said of a process that does not run because of damage.

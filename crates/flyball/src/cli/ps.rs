@@ -6,11 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use flyball_journal::LifecycleState;
 use flyball_runtime::ProcessStatus;
-use owo_colors::OwoColorize;
+use owo_colors::AnsiColors;
 
-use super::output::{self, colour};
-use super::{At, Output, ask};
+use super::table::{Cell, Table};
+use super::{At, Output, ask, output};
 use crate::instance::DataDir;
+use crate::words::counted;
 
 /// Show the processes of the running instance.
 #[derive(Debug, Args)]
@@ -22,6 +23,9 @@ pub struct Ps {
     output: Output,
 }
 
+/// Names have this much room, so that one process more does not move everything.
+const LEAST_NAME: usize = 16;
+
 impl Ps {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control) = ask::connect(data).await?;
@@ -30,43 +34,47 @@ impl Ps {
             output::json(&status)?;
             return Ok(ExitCode::SUCCESS);
         }
-        output::line(&format!("{:<16} {:<10} {:>6} {:>6} {:>8}  {}", "NAME", "STATE", "RUNS", "FAILED", "UP", "WHY"));
+        let mut table = Table::new(&["NAME", "STATE", " RUNS", " FAILED", " UP", "WHY"]).first_at_least(LEAST_NAME);
         for process in status.processes.values() {
-            output::line(&row(process));
+            table.row(row(process));
+            remarks(process).into_iter().for_each(|remark| table.under(remark));
         }
+        table.print();
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn row(process: &ProcessStatus) -> String {
-    let state = format!("{:<10}", process.state.to_string());
-    let state = match (colour(), process.state) {
-        (true, LifecycleState::Running | LifecycleState::Awaiting) => state.green().to_string(),
-        (true, LifecycleState::Failed) => state.red().to_string(),
-        (true, LifecycleState::Suspended) => state.yellow().to_string(),
-        _ => state,
-    };
-    let (runs, failed) = (process.invocation_count, process.consecutive_failures);
-    let mut row =
-        format!("{:<16} {state} {runs:>6} {failed:>6} {:>8}  {}", process.name, age(process.uptime_seconds), process.reason);
-    if process.disk_full {
-        row += &format!("\n{:<16} the disk is full: no event is accepted", "");
+fn row(process: &ProcessStatus) -> Vec<Cell> {
+    let state = Cell::from(process.state.to_string()).painted(state_colour(process.state));
+    let (runs, failed) = (process.invocation_count.to_string(), process.consecutive_failures.to_string());
+    let up = age(process.uptime_seconds);
+    vec![process.name.as_str().into(), state, runs.into(), failed.into(), up.into(), process.reason.as_str().into()]
+}
+
+fn state_colour(state: LifecycleState) -> Option<AnsiColors> {
+    match state {
+        LifecycleState::Running | LifecycleState::Awaiting => Some(AnsiColors::Green),
+        LifecycleState::Failed => Some(AnsiColors::Red),
+        LifecycleState::Suspended => Some(AnsiColors::Yellow),
+        _ => None,
     }
-    if process.events.dead_lettered > 0 {
-        row += &format!("\n{:<16} {} dead letter(s): see `flyball dlq list`", "", process.events.dead_lettered);
-    }
-    for trigger in &process.triggers {
-        if let Some(error) = &trigger.error {
-            row += &format!("\n{:<16} trigger {} ended: {error}", "", trigger.id);
-        }
-        if let Some(remark) = &trigger.remark {
-            row += &format!("\n{:<16} trigger {} is {remark}", "", trigger.id);
-        }
-    }
-    for (run, why) in &process.held_runs {
-        row += &format!("\n{:<16} held run {run}: {}", "", why.as_str().unwrap_or_default());
-    }
-    row
+}
+
+/// What else an operator should know of a process.
+fn remarks(process: &ProcessStatus) -> Vec<String> {
+    let full = process.disk_full.then(|| "the disk is full: no event is accepted".to_owned());
+    let dead = process.events.dead_lettered;
+    let dead = (dead > 0).then(|| format!("{}: see `flyball dlq list`", counted(dead, "dead letter")));
+    let triggers = process.triggers.iter().flat_map(|trigger| {
+        let ended = trigger.error.as_ref().map(|error| format!("trigger {} ended: {error}", trigger.id));
+        let remark = trigger.remark.as_ref().map(|remark| format!("trigger {} is {remark}", trigger.id));
+        ended.into_iter().chain(remark)
+    });
+    let held = process.held_runs.iter().map(|(run, why)| {
+        let why = why.as_str().unwrap_or_default();
+        format!("held run {run}: {why} (see `flyball indoubt`)")
+    });
+    full.into_iter().chain(dead).chain(triggers).chain(held).collect()
 }
 
 fn age(seconds: f64) -> String {

@@ -16,6 +16,7 @@ use super::why::tree;
 use super::{At, Output};
 use crate::instance::DataDir;
 use crate::story::plain;
+use crate::words::counted;
 
 /// Show a run again, step by step, with every word; nobody is called.
 #[derive(Debug, Args)]
@@ -144,6 +145,6 @@ fn verdict(run: &RunSummary, records: usize, found: &[Contradiction]) {
     let process = &run.process;
     output::line(&match found.len() {
         0 => format!("verified: the {records} records of {process} agree, from the start and from the newest checkpoint"),
-        count => format!("{count} contradiction(s) in the {records} records of {process}"),
+        count => format!("{} in the {records} records of {process}", counted(count, "contradiction")),
     });
 }

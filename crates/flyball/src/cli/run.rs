@@ -2,21 +2,26 @@
 
 mod banner;
 mod ending;
+mod hangup;
 mod start;
 mod tell;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use flyball_journal::Retention;
+use flyball_runtime::Control;
 
 use super::validate::{self, MISTAKE};
-use super::{At, Output};
+use super::{At, Output, doubt, output};
 use crate::instance::DataDir;
 use crate::manifest::{self, Manifest};
-use ending::Signals;
+use crate::words::counted;
+use ending::{Ending, Signals};
+use hangup::Hangup;
 
 /// Run the agents of a manifest, or of every *.agent file in a directory.
 #[derive(Debug, Args)]
@@ -39,6 +44,16 @@ pub struct Run {
     output: Output,
 }
 
+/// Nobody hears the answers of calls that are under way now. What cannot be read is told by whoever asks for it.
+fn tell_doubts(data: &DataDir) {
+    let count = doubt::count_left(data).unwrap_or_default();
+    if count > 0 {
+        let are = if count == 1 { "is" } else { "are" };
+        let data = data.path().display();
+        output::line(&format!("  {} {are} in doubt: see `flyball indoubt --data {data}`", counted(count, "call")));
+    }
+}
+
 /// When a run ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Until {
@@ -47,6 +62,10 @@ pub enum Until {
     /// When it is told to.
     Signal,
 }
+
+/// Such a run would never end.
+const NO_MISSION: &str = "the run is to end when every mission is over (`--until mission`, or `until` in flyball.yaml), and no agent has \
+     a mission that is enabled: write `mission: {enabled: true, …}` into a manifest, or say `--until signal`";
 
 /// Everything that is settled before anything is started.
 struct Plan {
@@ -64,18 +83,37 @@ impl Run {
         let plan = match self.plan(data) {
             Ok(plan) => plan,
             Err(mistakes) => {
-                eprintln!("{mistakes}");
+                output::note(&mistakes.to_string());
                 return Ok(ExitCode::from(MISTAKE));
             }
         };
+        if plan.until == Until::Mission && !plan.manifests.iter().any(|manifest| manifest.config.mission.enabled) {
+            output::fail(&anyhow!(NO_MISSION));
+            return Ok(ExitCode::from(MISTAKE));
+        }
+        plan.manifests.iter().for_each(validate::warn);
+        // The journal is the record; what is printed is a view of it.
+        output::is_a_view();
         // Heard from here on: whoever finds the instance announced may ask it to stop.
-        let mut signals = Signals::listen()?;
+        let (mut signals, mut hangup) = (Signals::listen()?, Hangup::listen()?);
         let running = tokio::select! {
             running = start::start(&plan) => running?,
             signal = signals.next() => return Ok(ending::before_it_was_up(&plan.data, signal)),
+            () = hangup.comes() => return Ok(ending::before_it_was_up(&plan.data, hangup::NAME)),
         };
-        let ending = ending::wait(&running, plan.until, &mut signals).await;
-        running.finish(ending, plan.output, &mut signals).await
+        running.teller.is_up();
+        let ending = tokio::select! {
+            ending = ending::wait(&running, plan.until, &mut signals) => ending,
+            () = hangup.comes() => Ending::Signal(hangup::NAME),
+        };
+        let runtime = Arc::clone(&running.runtime);
+        let code = running.finish(ending, plan.output, &mut signals).await?;
+        // Where every event has its end, the journal need not be looked through.
+        let unfinished = runtime.status().await.processes.values().any(|process| process.open_events > 0);
+        if plan.output == Output::Human && unfinished {
+            tell_doubts(&plan.data);
+        }
+        Ok(code)
     }
 
     fn plan(self, data: Option<PathBuf>) -> Result<Plan, manifest::ManifestError> {

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use flyball_journal::history::{self, RunOutcome, RunSummary};
-use owo_colors::OwoColorize;
+use owo_colors::AnsiColors;
 
-use super::output::{self, colour};
-use super::past::{Past, damage_advice, instant, price, short, took};
-use super::{At, Output};
+use super::past::{Past, damage_advice, price, short, took};
+use super::table::{Cell, Table};
+use super::times::instant;
+use super::{At, Output, output};
 use crate::instance::DataDir;
 
 /// List the runs, one a line.
@@ -18,13 +19,21 @@ pub struct Runs {
     /// Only those of this process
     name: Option<String>,
     /// So many of the newest; all where nothing is said
-    #[arg(short = 'n', long)]
+    #[arg(short = 'n', long, value_parser = at_least_one)]
     lines: Option<usize>,
     #[command(flatten)]
     pub(super) at: At,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("none of the runs is nothing to list".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("write a whole number".to_owned()),
+    }
 }
 
 impl Runs {
@@ -60,38 +69,34 @@ impl Runs {
 }
 
 fn table(runs: &[RunSummary]) {
-    output::line(&format!(
-        "{:<36} {:<12} {:<10} {:<19} {:>8} {:>5} {:>5} {:>6} {:<6}  {}",
-        "RUN", "PROCESS", "EVENT", "STARTED", "TOOK", "TURNS", "CALLS", "COST", "END", "WORDS"
-    ));
-    for run in runs {
-        output::line(&row(run));
-    }
+    let mut table = Table::new(&["RUN", "PROCESS", "EVENT", "STARTED", " TOOK", " TURNS", " CALLS", " COST", "END", "WORDS"]);
+    runs.iter().for_each(|run| table.row(row(run)));
+    table.print();
 }
 
-fn row(run: &RunSummary) -> String {
+fn row(run: &RunSummary) -> Vec<Cell> {
     let kind = run.event_kind.as_deref().unwrap_or("-");
     let took = took(run).unwrap_or_else(|| "-".into());
     let cost = run.cost.map_or_else(|| "-".into(), |cost| cost.to_string());
-    format!(
-        "{:<36} {:<12} {kind:<10} {} {took:>8} {:>5} {:>5} {cost:>6} {}  {}",
-        run.run.0,
-        run.process,
-        instant(run.started),
-        run.turns,
-        run.calls,
-        outcome(run.outcome),
-        short(&run.said)
-    )
+    vec![
+        run.run.0.as_str().into(),
+        run.process.as_str().into(),
+        kind.into(),
+        instant(run.started).into(),
+        took.into(),
+        run.turns.to_string().into(),
+        run.calls.to_string().into(),
+        cost.into(),
+        Cell::from(run.outcome.to_string()).painted(outcome_colour(run.outcome)),
+        short(&run.said).into(),
+    ]
 }
 
-/// The outcome, in its colour.
-pub fn outcome(outcome: RunOutcome) -> String {
-    let text = format!("{:<6}", outcome.to_string());
-    match (colour(), outcome) {
-        (false, _) | (true, RunOutcome::Open) => text,
-        (true, RunOutcome::Ok) => text.green().to_string(),
-        (true, RunOutcome::Failed) => text.red().to_string(),
-        (true, RunOutcome::Held) => text.yellow().to_string(),
+fn outcome_colour(outcome: RunOutcome) -> Option<AnsiColors> {
+    match outcome {
+        RunOutcome::Open => None,
+        RunOutcome::Ok => Some(AnsiColors::Green),
+        RunOutcome::Failed => Some(AnsiColors::Red),
+        RunOutcome::Held => Some(AnsiColors::Yellow),
     }
 }

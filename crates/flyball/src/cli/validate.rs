@@ -29,7 +29,10 @@ impl Validate {
         match load(&self.path) {
             Ok((manifests, _)) => {
                 match self.output {
-                    Output::Human => manifests.iter().for_each(|manifest| output::line(&summary(manifest))),
+                    Output::Human => manifests.iter().for_each(|manifest| {
+                        output::line(&summary(manifest));
+                        warn(manifest);
+                    }),
                     Output::Json => {
                         output::json(&json!({"ok": true, "manifests": manifests.iter().map(described).collect::<Vec<_>>()}))?
                     }
@@ -38,7 +41,7 @@ impl Validate {
             }
             Err(error) => {
                 match self.output {
-                    Output::Human => eprintln!("{error}"),
+                    Output::Human => output::note(&error.to_string()),
                     Output::Json => output::json(&json!({"ok": false, "diagnostics": error.diagnostics}))?,
                 }
                 Ok(ExitCode::from(MISTAKE))
@@ -57,6 +60,13 @@ pub fn load(path: &std::path::Path) -> Result<(Vec<Manifest>, RuntimeFile), Mani
     Ok((vec![manifest::load_manifest(path, &env)?], RuntimeFile::default()))
 }
 
+/// Says what is allowed and probably not meant.
+pub fn warn(manifest: &Manifest) {
+    for warning in &manifest.warnings {
+        output::note(&format!("warning: {warning}"));
+    }
+}
+
 fn summary(manifest: &Manifest) -> String {
     let config = &manifest.config;
     let triggers: Vec<&str> = config.triggers.iter().map(|trigger| trigger.kind.name()).collect();
@@ -65,5 +75,5 @@ fn summary(manifest: &Manifest) -> String {
 }
 
 fn described(manifest: &Manifest) -> serde_json::Value {
-    json!({"path": manifest.path, "name": manifest.name, "config": manifest.config})
+    json!({"path": manifest.path, "name": manifest.name, "config": manifest.config, "warnings": manifest.warnings})
 }

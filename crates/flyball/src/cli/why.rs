@@ -1,6 +1,7 @@
 //! `flyball why`: a run's causes and effects, or what keeps a process from running.
 
 mod process;
+mod remedy;
 mod run;
 
 use std::process::ExitCode;
@@ -31,10 +32,11 @@ impl Why {
     pub async fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let mut past = Past::open(data)?;
         if let Some(name) = past.process(&self.about)? {
-            let records = past.journal_of(&name)?.standing(&name)?;
             let damage = past.damaged()?.remove(&name);
+            let history = past.journal_of(&name)?;
+            let (records, unfinished) = (history.standing(&name)?, history.unfinished()?);
             drop(past);
-            let standing = process::Standing::of(&records, &name, data, damage).await;
+            let standing = process::Standing::of((&records, &unfinished), &name, data, damage).await;
             match self.output {
                 Output::Json => output::json(&standing)?,
                 Output::Human => standing.lines(data).iter().for_each(|line| output::line(line)),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// One mistake, or one warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -11,8 +11,10 @@ pub struct Diagnostic {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1; 0 where it concerns the file as a whole.
+    #[serde(serialize_with = "if_any")]
     pub line: usize,
     /// The column in characters, from 1.
+    #[serde(serialize_with = "if_any")]
     pub column: usize,
     /// The field, such as `triggers[0].cron_expression`; empty where it is none.
     pub field: String,
@@ -22,6 +24,11 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The line itself, with secrets masked, and where in it the column lies (in characters).
     pub excerpt: Option<Excerpt>,
+}
+
+/// There is no line 0 and no column 0: for programs that is `null`.
+fn if_any<S: Serializer>(place: &usize, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(*place).filter(|place| *place > 0).serialize(serializer)
 }
 
 /// A piece of a file's line.

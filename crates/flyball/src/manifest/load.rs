@@ -48,15 +48,15 @@ const MAX_MANIFESTS: usize = 1000;
 /// # Errors
 /// Every mistake in the file at once.
 pub fn load_manifest(path: &Path, env: &Env<'_>) -> Result<Manifest, ManifestError> {
-    parse_manifest(path, &text_of(path)?, env)
+    finished(draft(path, &text_of(path)?, env, true)).map_err(|diagnostics| ManifestError { diagnostics })
 }
 
-/// Reads `text` as if it stood in the file at `path`, which need not be there.
+/// Reads `text` as if it stood in the file at `path`, which need not be there, nor the files that it names.
 ///
 /// # Errors
 /// Every mistake in it at once.
 pub fn parse_manifest(path: &Path, text: &str, env: &Env<'_>) -> Result<Manifest, ManifestError> {
-    finished(draft(path, text, env)).map_err(|diagnostics| ManifestError { diagnostics })
+    finished(draft(path, text, env, false)).map_err(|diagnostics| ManifestError { diagnostics })
 }
 
 /// Reads every `*.agent` file of `dir` (not of directories below) in the order of their names, and
@@ -70,7 +70,7 @@ pub fn load_directory(dir: &Path, env: &Env<'_>) -> Result<Directory, ManifestEr
     let mut drafts = Vec::new();
     for path in manifests_in(dir)? {
         match text_of(&path) {
-            Ok(text) => drafts.push(draft(&path, &text, env)),
+            Ok(text) => drafts.push(draft(&path, &text, env, true)),
             Err(error) => diagnostics.extend(error.diagnostics),
         }
     }

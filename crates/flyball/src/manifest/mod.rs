@@ -41,6 +41,7 @@ mod source;
 mod substitute;
 mod syntax;
 mod table;
+mod tags;
 mod tree;
 
 pub(crate) use check::did_you_mean;

@@ -57,8 +57,9 @@ pub(super) fn text_of(path: &Path) -> Result<String, ManifestError> {
     })
 }
 
-/// Reads and checks a manifest. What is wrong is in the draft.
-pub(super) fn draft(path: &Path, text: &str, env: &Env<'_>) -> Draft {
+/// Reads and checks a manifest. What is wrong is in the draft. Where it is a file, `with_files`, those that it names are
+/// checked too.
+pub(super) fn draft(path: &Path, text: &str, env: &Env<'_>, with_files: bool) -> Draft {
     let mut source = Source::new(path, text.to_owned());
     let mut checker = Checker::new(env);
     let top = sections(&mut checker, &mut source, &MANIFEST);
@@ -73,13 +74,17 @@ pub(super) fn draft(path: &Path, text: &str, env: &Env<'_>) -> Draft {
     let dir = directory_of(path);
     if source.is_yaml {
         rules::check(&config, &dir, &mut checker);
+        if with_files {
+            rules::check_files(&config, &dir, &mut checker);
+        }
     }
     let hook = |hook: Hook| {
         let place = |key| super::merge::locate(&checker, &format!("triggers[{}].{key}", hook.index)).1;
         let places = ["webhook_path", "webhook_port"].map(place);
         (hook, places)
     };
-    let hooks = rules::hooks(&config.triggers).into_iter().map(hook).collect();
+    let hooks = rules::hooks(&config.triggers).into_iter().filter(|hook| rules::is_told(&checker, hook));
+    let hooks = hooks.map(hook).collect();
     paths::resolve(&mut config, &dir);
     let (errors, warnings) = finish(checker, &mut source);
     Draft { source, name, config, hooks, errors, warnings }
@@ -90,6 +95,14 @@ pub(super) fn sections(checker: &mut Checker<'_>, source: &mut Source, section: 
     match tree::parse(&source.text) {
         Ok(node) => {
             checker.hide_by_looks(&node);
+            for tag in super::tags::of(&source.text, &node) {
+                checker.error(
+                    tag.place,
+                    &tag.field,
+                    "begins with `!`, which YAML takes for a tag and not for a part of it",
+                    Some("put the whole value in quotes".to_owned()),
+                );
+            }
             checker.section(section, &node, "").unwrap_or_default()
         }
         Err(error) => {

@@ -48,9 +48,15 @@ fn dead_letters_are_listed_shown_retried_and_dropped_live_and_offline() {
     let table = scene.ask(&["dlq", "list"]).with_code(0).stdout;
     assert!(table.starts_with("EVENT") && table.contains(&id(1)) && table.contains("picky"), "{table}");
     let shown = scene.ask(&["dlq", "show", &id(2)]).with_code(0).stdout;
-    assert!(shown.contains("because") && shown.contains("\"number\": 2") && shown.contains("flyball why"), "{shown}");
+    assert!(
+        shown.contains("because")
+            && shown.contains("\"number\": 2")
+            && shown.contains("flyball why")
+            && shown.contains(&format!("flyball dlq retry {}", id(2))),
+        "{shown}"
+    );
     let told = scene.ask(&["ps"]).with_code(0).stdout;
-    assert!(told.contains("3 dead letter(s): see `flyball dlq list`"), "{told}");
+    assert!(told.contains("3 dead letters: see `flyball dlq list`"), "{told}");
 
     // It fails again for the same reason, in a run of its own.
     let told = scene.ask(&["dlq", "retry", &id(0), "--note", "perhaps now"]).with_code(0).stdout;
@@ -82,5 +88,27 @@ fn a_dead_letter_that_is_not_there_is_told() {
     assert!(refused.stderr.contains("no dead letter is event 'nothing': see `flyball dlq list`"), "{}", refused.stderr);
     let refused = scene.ask(&["dlq", "list", "pickey"]).with_code(1);
     assert!(refused.stderr.contains("did you mean 'picky'"), "{}", refused.stderr);
-    assert!(scene.ask(&["dlq", "retry"]).with_code(2).stderr.contains("<ID>"));
+    assert!(scene.ask(&["dlq", "retry"]).with_code(2).stderr.contains("<ID|--all>"));
+}
+
+#[test]
+fn what_became_of_all_is_one_list_for_programs_and_an_empty_one_where_there_was_none() {
+    let scene = scene();
+    let live = started(&scene);
+    assert_eq!(scene.ask_json(&["dlq", "retry", "--all"]), json!([]));
+    scene.ask(&["emit", "work", "--data", "1"]).with_code(0);
+    let id = letters(&scene, 1)[0]["event"]["event_id"].clone();
+    live.signal("TERM");
+    live.end(LONG).with_code(0);
+    let dropped = scene.ask_json(&["dlq", "drop", "--all"]);
+    assert_eq!(dropped, json!([{"event_id": id, "process": "picky", "again": false, "live": false}]));
+}
+
+#[test]
+fn a_mistake_that_stands_in_no_line_has_none_for_programs() {
+    let scene = Scene::empty();
+    let told = scene.ask(&["validate", "example", "-o", "json"]).with_code(2).stdout;
+    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    let first = &told["diagnostics"][0];
+    assert_eq!((&first["line"], &first["column"]), (&Value::Null, &Value::Null), "{told}");
 }

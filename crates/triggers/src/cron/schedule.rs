@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 
 use super::field::{DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY};
 use crate::Error;
+use crate::filter::nearest;
 
 /// A cron expression and the zone it is meant in.
 ///
@@ -182,7 +183,15 @@ fn alias_hint(alias: &str) -> String {
 }
 
 fn unknown_zone(name: &str) -> Error {
-    Error::Config(format!("cron_timezone \"{}\": not an IANA zone, such as Europe/Berlin or UTC", name.escape_debug()))
+    let meant = zone_like(name).map(|zone| format!("; did you mean '{zone}'?")).unwrap_or_default();
+    Error::Config(format!("cron_timezone \"{}\": not an IANA zone, such as Europe/Berlin or UTC{meant}", name.escape_debug()))
+}
+
+/// The zone that was probably meant: one with this city, or one that is written nearly so.
+fn zone_like(name: &str) -> Option<&'static str> {
+    let zones = || chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+    let city = |zone: &str| zone.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(name));
+    zones().find(|zone| city(zone)).or_else(|| nearest(name, zones()))
 }
 
 fn whole_second(instant: DateTime<Utc>) -> DateTime<Utc> {

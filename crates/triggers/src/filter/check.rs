@@ -17,6 +17,8 @@ pub(super) struct Program {
     pub(super) expr: IdedExpr,
     /// The names that it uses, those of its loops among them.
     pub(super) names: BTreeSet<String>,
+    /// Those that neither a loop gives nor a type has, and where they stand, as `column 7: `.
+    pub(super) free: Vec<(String, String)>,
     /// What it selects from the payload by name.
     pub(super) fields: BTreeSet<String>,
     pub(super) patterns: Patterns,
@@ -45,8 +47,9 @@ pub(super) fn program(text: &str) -> Result<Program, String> {
     if let Some(kind) = never_bool(&expr) {
         return Err(format!("it gives {kind}, and must give true or false"));
     }
+    let free = found.free(text);
     let Found { names, fields, patterns, .. } = found;
-    let program = Program { expr, names, fields, patterns: Arc::new(patterns) };
+    let program = Program { expr, names, free, fields, patterns: Arc::new(patterns) };
     if cost::steps(&program.expr, &Sizes::default()) > MAX_STEPS {
         return Err(format!("it may take more than {MAX_STEPS} steps, however small the event"));
     }
@@ -100,6 +103,12 @@ impl Found {
             Expr::Literal(_) | Expr::List(_) | Expr::Map(_) => {}
         }
         children(expr).into_iter().try_for_each(|child| self.look(text, child))
+    }
+
+    fn free(&self, text: &str) -> Vec<(String, String)> {
+        let names = self.names.iter().filter(|name| !self.given.contains(*name) && !functions::is_type(name));
+        let at = |name: &str| find(text, name, false).map_or(String::new(), |at| format!("{}: ", place(text, at)));
+        names.map(|name| (name.clone(), at(name))).collect()
     }
 
     /// The name of a type is that, also where the payload has such a key: `type == 'push'` would be

@@ -24,7 +24,7 @@ pub(super) fn in_cel(word: &str, words: &Elsewhere) -> Option<String> {
 }
 
 /// The nearest of `known`, where one is near.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     if word.len() > LONGEST_WORD {
         return None;
     }

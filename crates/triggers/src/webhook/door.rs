@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::answers::{Answer, RETRY_LATER, RETRY_SOON, answer, not_now, refused};
 use super::config::WebhookConfig;
-use super::request;
 use super::signature::Signed;
+use super::{kept, request};
 use crate::{Refusal, Sink};
 
 /// What answers requests.
@@ -67,6 +67,10 @@ impl Door {
         let plain = parts.headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes() == b"identity");
         if !plain {
             return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read"));
+        }
+        if !kept::can_be_read(&parts.headers) {
+            let why = "only JSON and text are read: send `Content-Type: application/json` or `text/plain`";
+            return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
         let body = self.read(body).await?;
         let signed = self.verify(&parts, &body)?;

@@ -8,8 +8,7 @@ use hyper::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// Headers whose value is a secret, by a part of their name.
-const SECRET_PARTS: [&str; 7] = ["authorization", "cookie", "signature", "secret", "token", "api-key", "apikey"];
+use super::kept::{is_secret, keeps_header};
 
 /// A key longer than this is replaced by its hash: it is kept for days.
 const MAX_KEY_BYTES: usize = 256;
@@ -61,13 +60,13 @@ pub(super) fn bounded(key: String) -> String {
     format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
-/// `method`, `path`, `query`, `headers` without secrets, `remote`, `signature_verified`. `private` is
+/// `method`, `path`, `query`, those `headers` that are sure to hold no secret, `remote`, `signature_verified`. `private` is
 /// the header that carries the signature where that was chosen.
 pub(super) fn metadata(parts: &Parts, remote: SocketAddr, verified: bool, private: Option<&str>) -> Map<String, Value> {
     let mut headers = Map::new();
     for (name, value) in &parts.headers {
         let is_private = private.is_some_and(|private| name.as_str().eq_ignore_ascii_case(private));
-        if !is_private && !is_secret(name.as_str()) {
+        if !is_private && keeps_header(name.as_str()) {
             add(&mut headers, name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned());
         }
     }
@@ -99,11 +98,6 @@ fn add(map: &mut Map<String, Value>, name: &str, value: String) {
         Some(Value::Array(all)) => all.push(Value::String(value)),
         Some(first) => *first = json!([first.take(), value]),
     }
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

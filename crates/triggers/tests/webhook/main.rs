@@ -22,7 +22,9 @@ use support::{config, deciding, exchange, hook, request, signed, taken, trigger}
 #[tokio::test]
 async fn a_post_becomes_an_event_with_its_json_body() {
     let mut hook = hook(config()).await;
-    let head = "POST /pipeline-events?run=7&tag=a&tag=b%20c&api_key=hush\nAuthorization: Bearer hush\nX-Api-Key: hush\nX-Run: 7";
+    let head = "POST /pipeline-events?run=7&tag=a&tag=b%20c&api_key=hush&password=hush&code=hush&key=hush\n\
+                Authorization: Bearer hush\nX-Api-Key: hush\nX-Auth-Key: hush\nX-Password: hush\nX-Own: hush\n\
+                X-GitHub-Event: push\nX-Request-Id: 7";
     let answer = hook.ask(head, br#"{"status": "failed"}"#).await;
     let event = hook.events.recv().await.unwrap();
     assert_eq!((answer.status, &answer.body), (202, &json!({"status": "accepted", "event_id": event.event_id})));
@@ -30,8 +32,13 @@ async fn a_post_becomes_an_event_with_its_json_body() {
     assert_eq!((event.trigger_type.as_str(), event.dedup_key.as_deref()), ("webhook", None));
     assert_eq!(event.metadata["method"], "POST");
     assert_eq!(event.metadata["path"], "/pipeline-events");
-    assert_eq!(event.metadata["query"], json!({"run": "7", "tag": ["a", "b c"], "api_key": "[hidden]"}));
-    assert_eq!(event.metadata["headers"]["x-run"], "7");
+    let hidden = "[hidden]";
+    assert_eq!(
+        event.metadata["query"],
+        json!({"run": "7", "tag": ["a", "b c"], "api_key": hidden, "password": hidden, "code": hidden, "key": hidden})
+    );
+    assert_eq!(event.metadata["headers"]["x-github-event"], "push");
+    assert_eq!(event.metadata["headers"]["x-request-id"], "7");
     assert_eq!(event.metadata["signature_verified"], false);
     assert!(event.metadata["remote"].as_str().unwrap().starts_with("127.0.0.1:"));
     assert!(!serde_json::to_string(&event).unwrap().contains("hush"));
@@ -43,6 +50,18 @@ async fn a_body_that_is_not_json_is_text() {
     for (body, payload) in [(&b"deploy done"[..], json!("deploy done")), (b"", json!("")), (b"a\xffb", json!("a\u{fffd}b"))] {
         assert_eq!(hook.ask("POST /pipeline-events", body).await.status, 202);
         assert_eq!(hook.events.recv().await.unwrap().payload, payload);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_neither_json_nor_text_is_refused() {
+    let mut hook = hook(config()).await;
+    for media in ["image/png", "application/octet-stream"] {
+        assert_eq!(hook.ask(&format!("POST /pipeline-events\nContent-Type: {media}"), b"\x89PNG").await.status, 415, "{media}");
+    }
+    for media in ["application/json", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"] {
+        assert_eq!(hook.ask(&format!("POST /pipeline-events\nContent-Type: {media}"), b"{}").await.status, 202, "{media}");
+        assert_eq!(hook.events.recv().await.unwrap().payload, json!({}));
     }
 }
 

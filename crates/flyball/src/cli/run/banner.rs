@@ -9,15 +9,20 @@ use super::start::Found;
 use super::{Plan, Until};
 use crate::assemble::is_test_double;
 use crate::cli::output::{self, colour};
+use crate::manifest::TriggerKind;
+use crate::words::counted;
 
 pub(super) fn print(plan: &Plan, address: SocketAddr, found: &[Found], unclaimed: &[Unclaimed]) {
     let names: Vec<&str> = plan.manifests.iter().map(|manifest| manifest.name.as_str()).collect();
     let title = format!("flyball {}", env!("CARGO_PKG_VERSION"));
     let title = if colour() { title.bold().to_string() } else { title };
-    output::line(&format!("{title}: {} agent(s): {}", names.len(), names.join(", ")));
+    output::line(&format!("{title}: {}: {}", counted(names.len(), "agent"), names.join(", ")));
     output::line(&format!("  data {}, API http://{address}, {}", plan.data.path().display(), ends(plan.until)));
     for model in models(plan) {
         output::line(&model);
+    }
+    for webhook in unsigned(plan) {
+        output::line(&webhook);
     }
     for found in found {
         recovered(found);
@@ -58,6 +63,19 @@ fn models(plan: &Plan) -> Vec<String> {
     models.sort_unstable();
     models.dedup();
     models.into_iter().map(describe).collect()
+}
+
+/// Each webhook that takes what nobody signed.
+fn unsigned(plan: &Plan) -> Vec<String> {
+    let triggers = plan.manifests.iter().flat_map(|manifest| manifest.config.triggers.iter().map(|one| (&manifest.name, one)));
+    let unsigned = triggers.filter(|(_, one)| one.kind == TriggerKind::Webhook && one.hmac_secret.is_empty());
+    let line = |(name, one): (&String, &crate::manifest::TriggerConfig)| {
+        let (host, port, path) = (&one.webhook_host, one.webhook_port, &one.webhook_path);
+        format!(
+            "  webhook http://{host}:{port}{path} of {name} is unsigned: whoever reaches it can wake the agent (set hmac_secret)"
+        )
+    };
+    unsigned.map(line).collect()
 }
 
 fn describe(model: &str) -> String {

@@ -1,28 +1,37 @@
 //! Telling what happens as it happens.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use flyball_journal::Record;
+use flyball_journal::{Entry, LifecycleState, Record};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
 use crate::cli::Output;
 use crate::cli::output::{self, colour};
-use crate::story;
+use crate::story::Page;
 
 /// Prints the records of every log until the logs are closed.
 pub(super) struct Teller {
     tasks: JoinSet<()>,
+    up: Arc<AtomicBool>,
 }
 
 impl Teller {
     pub fn start(watches: Vec<broadcast::Receiver<Arc<Record>>>, output: Output) -> Self {
+        let page = Arc::new(Mutex::new(Page::new([], output::terminal_width(), colour())));
+        let up = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for watch in watches {
-            tasks.spawn(tell(watch, output));
+            tasks.spawn(tell(watch, output, Arc::clone(&page), Arc::clone(&up)));
         }
-        Self { tasks }
+        Self { tasks, up }
+    }
+
+    /// Everything came up. Until then, what does not is told by the error that ends the run.
+    pub fn is_up(&self) {
+        self.up.store(true, Ordering::Relaxed);
     }
 
     /// Returns when all that was recorded is told. The logs must be let go of by then.
@@ -33,24 +42,32 @@ impl Teller {
     }
 }
 
-async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output) {
+async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output, page: Arc<Mutex<Page>>, up: Arc<AtomicBool>) {
     loop {
         match watch.recv().await {
-            Ok(record) => print(&record, output),
-            Err(RecvError::Lagged(missed)) => eprintln!("({missed} records were not shown: see flyball logs)"),
+            Ok(record) if output == Output::Human && !up.load(Ordering::Relaxed) && did_not_start(&record) => {}
+            Ok(record) => print(&record, output, &page),
+            Err(RecvError::Lagged(missed)) => output::note(&format!("({missed} records were not shown: see flyball logs)")),
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-fn print(record: &Record, output: Output) {
+fn did_not_start(record: &Record) -> bool {
+    let (from, to) = match &record.entry {
+        Entry::StateTransition { from_state, to_state, .. } => (from_state, to_state),
+        _ => return false,
+    };
+    (*from, *to) == (LifecycleState::Starting, LifecycleState::Failed)
+}
+
+fn print(record: &Record, output: Output, page: &Mutex<Page>) {
     match output {
         // A record is plain data: it cannot fail to be written as JSON.
         Output::Json => drop(output::json_line(record)),
         Output::Human => {
-            if let Some(line) = story::tell(record) {
-                output::line(&story::print(record, &line, output::text_width(), colour()));
-            }
+            let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+            page.lines(record).iter().for_each(|line| output::line(line));
         }
     }
 }

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
 use flyball_journal::history::{RunOutcome, RunSummary, Runs};
-use flyball_journal::{EventCounts, LifecycleState, ProcessFold, Record};
+use flyball_journal::{Doubt, EventCounts, LifecycleState, ProcessFold, Record, doubts, doubts_left};
 use flyball_runtime::{ProcessStatus, TriggerStatus};
 use serde::Serialize;
 
+use super::remedy;
 use crate::cli::ask;
-use crate::cli::past::{damage_advice, instant, price, short};
+use crate::cli::past::{damage_advice, price, short};
+use crate::cli::times::{instant, rewritten};
 use crate::instance::DataDir;
+use crate::words::counted;
 
 /// How a process stands, from its journal and, where an instance runs, from that.
 #[derive(Debug, Serialize)]
@@ -24,11 +28,16 @@ pub struct Standing {
     damage: Option<String>,
     /// An instance runs and has it.
     live: Option<ProcessStatus>,
+    /// An instance runs and does not tell how the process stands: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent: Option<String>,
     consecutive_failures: u32,
     /// Events that wait for a run.
     waiting: Vec<TriggerEvent>,
     /// Runs without an end.
     open: Vec<RunSummary>,
+    /// Calls of which nobody knows whether they happened.
+    in_doubt: Vec<Doubt>,
     last_run: Option<RunSummary>,
     /// What became of all events.
     events: EventCounts,
@@ -37,16 +46,23 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// `records` are those that [`History::standing`](flyball_journal::History::standing) has of the process.
-    pub async fn of(records: &[Record], name: &str, data: &DataDir, damage: Option<String>) -> Self {
+    /// `records` are those that [`History::standing`](flyball_journal::History::standing) has of the process, and
+    /// `unfinished` those of all runs without an end.
+    pub async fn of((records, unfinished): (&[Record], &[Record]), name: &str, data: &DataDir, damage: Option<String>) -> Self {
         let fold = ProcessFold::of(records.iter().filter(|record| record.process == name));
-        let live = status(data, name).await;
+        let (live, silent) = match status(data, name).await {
+            Ok(live) => (live, None),
+            Err(why) => (None, Some(format!("{why:#}"))),
+        };
         let all = Runs::of(records, price);
         let runs = || all.list().iter().filter(|run| run.process == name);
         let open: Vec<RunSummary> = runs().filter(|run| run.ended.is_none()).cloned().collect();
         let begun = |event: &&TriggerEvent| open.iter().any(|run| run.event_id == event.event_id);
         let waiting = fold.open_events.values().filter(|event| !begun(event)).cloned().collect();
         let retries = fold.open_runs.iter().filter_map(|(run, open)| Some((run.0.clone(), open.retry_at?))).collect();
+        // A call that is on its way is in doubt as soon as nobody is there to hear its answer.
+        let mut in_doubt = if live.is_some() { doubts(unfinished) } else { doubts_left(unfinished) };
+        in_doubt.retain(|doubt| doubt.process == name);
         let (state, reason) = live.as_ref().map_or((fold.state, &fold.reason), |live| (live.state, &live.reason));
         Self {
             process: name.to_owned(),
@@ -58,9 +74,11 @@ impl Standing {
             waiting,
             last_run: runs().rfind(|run| run.ended.is_some()).cloned(),
             open,
+            in_doubt,
             events: fold.events,
             retries,
             live,
+            silent,
         }
     }
 
@@ -69,16 +87,19 @@ impl Standing {
         let mut lines = vec![format!("{} ({}) {}", self.process, self.process_id, self.headline())];
         if let Some(what) = &self.damage {
             lines.push(format!("  damaged   {}", damage_advice(what)));
+        } else if let Some(why) = &self.silent {
+            lines.push(format!("  silent    {why}"));
         } else if self.live.is_none() {
             lines.push(format!("  nobody runs it: `flyball run DIR --data {}` goes on from here", data.path().display()));
         }
         if self.live.as_ref().is_some_and(|live| live.disk_full) {
             lines.push("  disk      is full: no event is accepted and no run begun until there is room".to_owned());
         }
+        lines.extend(self.live.iter().flat_map(remedy::lines));
         lines.extend(self.live.iter().flat_map(|live| &live.triggers).flat_map(trigger));
         if let Some(first) = self.waiting.first() {
             let (count, kind, since) = (self.waiting.len(), &first.trigger_type, instant(first.timestamp));
-            lines.push(format!("  waiting   {count} event(s), the oldest by {kind} since {since}"));
+            lines.push(format!("  waiting   {}, the oldest by {kind} since {since}", counted(count, "event")));
         }
         for run in &self.open {
             lines.push(match run.outcome {
@@ -89,8 +110,15 @@ impl Standing {
                 },
             });
         }
+        for doubt in &self.in_doubt {
+            let (tool, run) = (&doubt.tool, &doubt.run);
+            lines.push(format!("  in doubt  {tool}, in run {run}: it may have happened, or not (see `flyball indoubt`)"));
+        }
         if self.events.dead_lettered > 0 {
-            lines.push(format!("  dead      {} event(s) failed for good (see `flyball dlq list`)", self.events.dead_lettered));
+            lines.push(format!(
+                "  dead      {} failed for good (see `flyball dlq list`)",
+                counted(self.events.dead_lettered, "event")
+            ));
         }
         if let Some(run) = &self.last_run {
             lines.push(format!("  last run  {} ({}): {}", run.run, run.outcome, short(&run.said)));
@@ -111,20 +139,31 @@ impl Standing {
     }
 }
 
-async fn status(data: &DataDir, name: &str) -> Option<ProcessStatus> {
-    let (_, control) = ask::connect(data).await.ok()?;
-    control.node_status().await.ok()?.processes.remove(name)
+/// What the running instance says of it; nothing where none runs.
+async fn status(data: &DataDir, name: &str) -> Result<Option<ProcessStatus>> {
+    let (instance, control) = match ask::connect(data).await {
+        Ok(connected) => connected,
+        Err(why) if data.is_held() => return Err(why),
+        Err(_) => return Ok(None),
+    };
+    let mut status = ask::reached(control.node_status().await, &instance)?;
+    Ok(status.processes.remove(name))
+}
+
+/// `INSTANT: WHY` with the instant as people read it.
+fn since(last: &str) -> String {
+    last.split_once(": ").map_or_else(|| last.to_owned(), |(at, why)| format!("{}: {why}", rewritten(at)))
 }
 
 /// What there is to say of a trigger.
 fn trigger(trigger: &TriggerStatus) -> Vec<String> {
     let TriggerStatus { id, kind, .. } = trigger;
-    let next = trigger.next.map(|at| format!("  next      {}, by {id} ({kind})", at.to_rfc3339()));
+    let next = trigger.next.map(|at| format!("  next      {}, by {id} ({kind})", instant(at)));
     let ended = trigger.error.as_ref().map(|error| format!("  trigger   {id} ({kind}) ended: {}", short(error)));
     let remark = trigger.remark.as_ref().map(|remark| format!("  trigger   {id} ({kind}) is {remark}"));
     let filter = trigger.last_filtered.as_ref().map(|last| {
         let count = trigger.filtered;
-        format!("  filter    {id} ({kind}) let {count} event(s) not through, the last at {}", short(last))
+        format!("  filter    {id} ({kind}) let {} not through, the last at {}", counted(count, "event"), short(&since(last)))
     });
     let skipped = trigger.last_skipped.as_ref().map(|last| {
         let count = trigger.skipped;

@@ -6,6 +6,7 @@ use flyball_journal::{Entry, Record};
 
 use crate::cli::past::{short, took};
 use crate::story;
+use crate::words::counted;
 
 /// The tree, top down.
 pub fn lines(tree: &RunTree) -> Vec<String> {
@@ -28,7 +29,8 @@ pub fn lines(tree: &RunTree) -> Vec<String> {
 fn head(run: &RunSummary) -> String {
     let cost = run.cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
     let took = took(run).map(|took| format!(", {took}")).unwrap_or_default();
-    format!("run {} of {}: {}, {} turn(s), {} call(s){cost}{took}", run.run, run.process, run.outcome, run.turns, run.calls)
+    let (turns, calls) = (counted(run.turns, "turn"), counted(run.calls, "call"));
+    format!("run {} of {}: {}, {turns}, {calls}{cost}{took}", run.run, run.process, run.outcome)
 }
 
 fn because(depth: usize, cause: &Because) -> String {

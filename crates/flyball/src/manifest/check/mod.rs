@@ -115,7 +115,10 @@ impl<'a> Checker<'a> {
     pub(super) fn value(&mut self, kind: &Kind, node: &Node, path: &str) -> Option<Value> {
         if matches!(node.data, Data::Null) && !matches!(kind, Kind::Json) {
             let help = "give it a value or remove the key".to_owned();
-            self.error(node.place, path, "has no value", Some(help));
+            // What was taken for a tag is told already.
+            if !self.errors.iter().any(|known| known.field == path) {
+                self.error(node.place, path, "has no value", Some(help));
+            }
             return None;
         }
         match kind {
@@ -227,6 +230,8 @@ impl<'a> Checker<'a> {
                     self.error(command.place, path, "has both `url` and `command`", Some("a server is one or the other".into()));
                     None
                 }
+                // A misspelt key is told already, with what it should be.
+                (None, None) if node.entries().iter().any(|entry| misspelt_server(section, entry)) => None,
                 (None, None) => {
                     let help = "give the address of a running server, or the program to start".to_owned();
                     self.error(node.place, path, "has neither `url` nor `command`", Some(help));
@@ -235,6 +240,11 @@ impl<'a> Checker<'a> {
             },
         }
     }
+}
+
+/// An unknown key that is nearly `url` or `command`.
+fn misspelt_server(section: &Section, entry: &Entry) -> bool {
+    section.key(&entry.key).is_none() && ["url", "command"].into_iter().any(|key| unknown::similar(&entry.key, key))
 }
 
 /// The path of `key` below `path`.

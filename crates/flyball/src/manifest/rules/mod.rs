@@ -6,13 +6,15 @@ mod triggers;
 
 use std::path::Path;
 
+use flyball_core_agent::scripted::ScriptedModel;
+
 use super::check::Checker;
 use super::config::ProcessConfig;
 use super::diagnostic::quote;
 use super::merge::locate;
 
 pub(super) use servers::is_http_url;
-pub(super) use triggers::{Hook, clash, hooks};
+pub(super) use triggers::{Hook, clash, hooks, is_told};
 
 /// Checks a process's settings against each other. Paths are relative to `dir` still.
 pub(super) fn check(config: &ProcessConfig, dir: &Path, checker: &mut Checker<'_>) {
@@ -38,6 +40,17 @@ pub(super) fn check(config: &ProcessConfig, dir: &Path, checker: &mut Checker<'_
                 "names the tool itself",
                 "name the tool that tells whether a call happened",
             );
+        }
+    }
+}
+
+/// Checks the files that the settings name, where the manifest is a file itself.
+pub(super) fn check_files(config: &ProcessConfig, dir: &Path, checker: &mut Checker<'_>) {
+    let models = [("model", Some(&config.model)), ("mission.eval_model", config.mission.eval_model.as_ref())];
+    for (path, model) in models {
+        let script = model.and_then(|model| model.strip_prefix("scripted:")).filter(|file| !file.is_empty());
+        if let Some(Err(error)) = script.map(|file| ScriptedModel::from_file(dir.join(file))) {
+            Rules { checker }.fault(path, error.to_string(), "");
         }
     }
 }

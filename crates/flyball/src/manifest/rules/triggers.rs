@@ -7,7 +7,9 @@ use flyball_core_agent::SystemClock;
 use flyball_triggers::{Cron, Error, FileWatchConfig, FileWatchTrigger, Filter, Pattern, WebhookTrigger};
 
 use super::Rules;
+use crate::manifest::check::Checker;
 use crate::manifest::config::{TriggerConfig, TriggerKind};
+use crate::manifest::merge::locate;
 
 /// Where a webhook listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,30 @@ pub(in crate::manifest) fn clash(one: &Hook, other: &Hook) -> Option<(&'static s
     }
 }
 
+/// What a webhook says of where it listens stands in the file as it is meant. In place of a value that was wrong
+/// there is the default, with which nothing can clash.
+pub(in crate::manifest) fn is_told(checker: &Checker<'_>, hook: &Hook) -> bool {
+    let wrong = |key: &str| {
+        let (field, _) = locate(checker, &format!("triggers[{}].{key}", hook.index));
+        checker.errors.iter().any(|error| error.field == field)
+    };
+    !["webhook_port", "webhook_path", "webhook_host"].into_iter().any(wrong)
+}
+
+/// The keys of a trigger's payload, where they are always the same.
+fn keys(kind: TriggerKind) -> Option<&'static [&'static str]> {
+    match kind {
+        TriggerKind::Cron => Some(&["scheduled_time", "cron_expression", "timezone"]),
+        TriggerKind::FileWatch => Some(&["path", "filename", "event_type", "event_types"]),
+        TriggerKind::Event => Some(&["event_type", "event_id", "source", "data"]),
+        TriggerKind::Message => Some(&["topic", "message_id", "sender", "content"]),
+        TriggerKind::Webhook => None,
+    }
+}
+
+/// A schedule.
+const EVERY_MINUTE: &str = "* * * * *";
+
 impl Rules<'_, '_> {
     pub(super) fn triggers(&mut self, triggers: &[TriggerConfig], dir: &Path) {
         if triggers.is_empty() {
@@ -62,10 +88,10 @@ impl Rules<'_, '_> {
                 TriggerKind::Message => self.pattern(&format!("{path}.topic"), trigger.topic.as_ref()),
             }
             if let Some(expression) = &trigger.filter_expression {
-                self.outcome(&path, Filter::parse(expression).map(drop));
+                self.filter(&path, trigger.kind, expression);
             }
         }
-        let hooks = hooks(triggers);
+        let hooks: Vec<Hook> = hooks(triggers).into_iter().filter(|hook| is_told(self.checker, hook)).collect();
         for (nth, hook) in hooks.iter().enumerate() {
             let clashes = |earlier: &Hook| Some((earlier.index, clash(earlier, hook)?));
             if let Some((earlier, (field, message, help))) = hooks[..nth].iter().find_map(clashes) {
@@ -80,8 +106,25 @@ impl Rules<'_, '_> {
         let zone = trigger.cron_timezone.as_deref();
         if let Err(error) = Cron::parse(expression, None) {
             self.fault(&format!("{path}.cron_expression"), reason(&error), "");
-        } else if let Err(error) = Cron::parse(expression, zone) {
+        }
+        // Of a schedule that is surely right, so that both mistakes are told.
+        if let Err(error) = Cron::parse(EVERY_MINUTE, zone) {
             self.fault(&format!("{path}.cron_timezone"), reason(&error), "");
+        }
+    }
+
+    fn filter(&mut self, path: &str, kind: TriggerKind, expression: &str) {
+        let filter = match Filter::parse(expression) {
+            Ok(filter) => filter,
+            Err(error) => return self.outcome(path, Err(error)),
+        };
+        match keys(kind) {
+            Some(keys) => self.outcome(path, filter.check_names(keys)),
+            None => {
+                if let Some(slip) = filter.slip() {
+                    self.doubt(&format!("{path}.filter_expression"), slip, "");
+                }
+            }
         }
     }
 

@@ -1,0 +1,104 @@
+//! `flyball start`, `pause` and `resume`: what an operator does to one process.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use flyball_cluster::RemoteControl;
+use flyball_journal::LifecycleState;
+use flyball_runtime::{Control, ProcessStatus};
+use serde_json::json;
+
+use super::{At, Output, ask};
+use crate::instance::{DataDir, Instance};
+
+/// Start a process that was stopped or has failed.
+#[derive(Debug, Args)]
+pub struct Start {
+    #[command(flatten)]
+    pub(super) whom: Whom,
+}
+
+/// Let a process begin no run until it is resumed; what comes meanwhile waits.
+#[derive(Debug, Args)]
+pub struct Pause {
+    #[command(flatten)]
+    pub(super) whom: Whom,
+    /// Why; it is written into the journal
+    #[arg(long, value_name = "TEXT", default_value = "an operator asked for it")]
+    why: String,
+}
+
+/// Let a process that is paused go on, whoever paused it.
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    pub(super) whom: Whom,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Whom {
+    /// The process's name or id
+    name: String,
+    #[command(flatten)]
+    pub(super) at: At,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+impl Start {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let (instance, control, process) = self.whom.find(data).await?;
+        let name = &process.name;
+        match process.state {
+            LifecycleState::Suspended => bail!("{name} is paused ({}): `flyball resume {name}` lets it go on", process.reason),
+            state if state.is_alive() => bail!("{name} is {state}: there is nothing to start"),
+            _ => {}
+        }
+        ask::reached(control.start(name).await, &instance)?;
+        ask::told(self.whom.output, json!({"started": name}), &format!("{name} has started"))
+    }
+}
+
+impl Pause {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let (instance, control, process) = self.whom.find(data).await?;
+        let name = &process.name;
+        alive(&process)?;
+        ask::reached(control.pause(name, &self.why).await, &instance)?;
+        let then = format!("{name} is paused: what comes waits until `flyball resume {name}`");
+        ask::told(self.whom.output, json!({"paused": name}), &then)
+    }
+}
+
+impl Resume {
+    pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
+        let (instance, control, process) = self.whom.find(data).await?;
+        let name = &process.name;
+        alive(&process)?;
+        // While a run is under way, a pause does not show in the state yet.
+        if process.state == LifecycleState::Awaiting {
+            bail!("{name} is not paused: it waits for a trigger");
+        }
+        ask::reached(control.resume(name).await, &instance)?;
+        ask::told(self.whom.output, json!({"resumed": name}), &format!("{name} goes on"))
+    }
+}
+
+impl Whom {
+    /// The process that is meant, as it is now.
+    async fn find(&self, data: &DataDir) -> Result<(Instance, RemoteControl, ProcessStatus)> {
+        let (instance, control) = ask::connect(data).await?;
+        let process = ask::reached(control.process_status(&self.name).await, &instance)?;
+        Ok((instance, control, process))
+    }
+}
+
+fn alive(process: &ProcessStatus) -> Result<()> {
+    let (name, state) = (&process.name, process.state);
+    if !state.is_alive() {
+        bail!("{name} is {state}: `flyball start {name}` starts it");
+    }
+    Ok(())
+}
