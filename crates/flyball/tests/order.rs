@@ -96,6 +96,8 @@ async fn an_event_is_durable_before_its_202_an_intent_before_its_call_and_a_resu
     let model = model(&scene).await;
     let log = scene.example().join("calls");
     let mut run = scene.run();
+    // The example ends with its missions, and this agent has none.
+    run.args(["--until", "signal"]);
     run.env("OPENAI_BASE_URL", model.base_url()).env("OPENAI_API_KEY", "none").env("PIPELINE_INCIDENT", "off");
     let options = ["-o", &log.display().to_string(), "-s", "1000000", "-e", CALLS];
     let Some(mut run) = traced(&run, &options) else { return };

@@ -61,7 +61,8 @@ fn killed_again_and_again(node: &Node, random: &mut Random, kills: u64, seen: &S
         }
         traffic(node, &mut senders, random, time);
         if kill % 10 == 9 {
-            let doubts = || node.ask(&["indoubt"]).stdout.lines().filter(|line| line.contains('/')).count();
+            let doubts =
+                || node.ask(&["indoubt"]).stdout.lines().filter(|line| line.contains('/') && !line.starts_with(' ')).count();
             // Not before it listens to signals at all.
             if running.ready(LIMIT) {
                 let before = doubts();
