@@ -265,7 +265,7 @@ fn a_data_directory_that_cannot_be_one_is_named() {
     let scene = scripted("");
     std::fs::write(scene.data(), "a file").unwrap();
     let ended = finish(&mut scene.run(), LONG).with_code(1);
-    assert!(ended.stderr.contains("data/journal") && ended.stderr.contains("Not a directory"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("data/journal") && ended.stderr.contains("not a directory"), "{}", ended.stderr);
     assert!(ended.stderr.contains("--data"), "{}", ended.stderr);
 }
 

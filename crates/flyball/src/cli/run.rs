@@ -101,7 +101,6 @@ impl Run {
             signal = signals.next() => return Ok(ending::before_it_was_up(&plan.data, signal)),
             () = hangup.comes() => return Ok(ending::before_it_was_up(&plan.data, hangup::NAME)),
         };
-        running.teller.is_up();
         let ending = tokio::select! {
             ending = ending::wait(&running, plan.until, &mut signals) => ending,
             () = hangup.comes() => Ending::Signal(hangup::NAME),

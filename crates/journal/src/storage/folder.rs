@@ -22,7 +22,11 @@ pub fn make_folder(dir: &Path) -> io::Result<()> {
     }
     match DirBuilder::new().mode(MODE).create(dir) {
         // Whoever was quicker may not have synced it yet.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if !dir.is_dir() {
+                return Err(ErrorKind::NotADirectory.into());
+            }
+        }
         made => made?,
     }
     sync_entry(dir)

@@ -1,9 +1,8 @@
 //! Telling what happens as it happens.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flyball_journal::{Entry, LifecycleState, Record};
+use flyball_journal::Record;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
@@ -15,23 +14,16 @@ use crate::story::Page;
 /// Prints the records of every log until the logs are closed.
 pub(super) struct Teller {
     tasks: JoinSet<()>,
-    up: Arc<AtomicBool>,
 }
 
 impl Teller {
     pub fn start(watches: Vec<broadcast::Receiver<Arc<Record>>>, output: Output) -> Self {
         let page = Arc::new(Mutex::new(Page::new([], output::terminal_width(), colour())));
-        let up = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for watch in watches {
-            tasks.spawn(tell(watch, output, Arc::clone(&page), Arc::clone(&up)));
+            tasks.spawn(tell(watch, output, Arc::clone(&page)));
         }
-        Self { tasks, up }
-    }
-
-    /// Everything came up. Until then, what does not is told by the error that ends the run.
-    pub fn is_up(&self) {
-        self.up.store(true, Ordering::Relaxed);
+        Self { tasks }
     }
 
     /// Returns when all that was recorded is told. The logs must be let go of by then.
@@ -42,23 +34,14 @@ impl Teller {
     }
 }
 
-async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output, page: Arc<Mutex<Page>>, up: Arc<AtomicBool>) {
+async fn tell(mut watch: broadcast::Receiver<Arc<Record>>, output: Output, page: Arc<Mutex<Page>>) {
     loop {
         match watch.recv().await {
-            Ok(record) if output == Output::Human && !up.load(Ordering::Relaxed) && did_not_start(&record) => {}
             Ok(record) => print(&record, output, &page),
             Err(RecvError::Lagged(missed)) => output::note(&format!("({missed} records were not shown: see flyball logs)")),
             Err(RecvError::Closed) => return,
         }
     }
-}
-
-fn did_not_start(record: &Record) -> bool {
-    let (from, to) = match &record.entry {
-        Entry::StateTransition { from_state, to_state, .. } => (from_state, to_state),
-        _ => return false,
-    };
-    (*from, *to) == (LifecycleState::Starting, LifecycleState::Failed)
 }
 
 fn print(record: &Record, output: Output, page: &Mutex<Page>) {

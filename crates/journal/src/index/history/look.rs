@@ -7,10 +7,10 @@ use flyball_core_agent::RunId;
 
 use super::HistoryIndex;
 use super::walk::{Records, text, unreadable};
-use crate::Record;
 use crate::history::{FindRun, Runs};
 use crate::index::posting::{Kind, Table, split};
 use crate::log::follow::Halt;
+use crate::{Entry, Record};
 
 /// Where somebody looks for the newest records, so many are read at a time.
 const AT_A_TIME: usize = 64;
@@ -100,6 +100,15 @@ impl HistoryIndex {
         self.fetch(&wanted)
     }
 
+    fn newest_checkpoint(&self, process: &str) -> Result<Option<Record>, Halt> {
+        let mut found = None;
+        self.backward(Some(process), &mut |_, postings| {
+            found = postings.iter().rfind(|posting| posting.kind == Kind::Checkpoint).copied();
+            Ok(found.is_none())
+        })?;
+        Ok(self.fetch(found.as_slice())?.pop())
+    }
+
     /// What tells how a process stands: its records from its newest checkpoint on, its runs without an end,
     /// and its newest one that has one.
     pub fn standing(&self, process: &str) -> Result<Vec<Record>, Halt> {
@@ -122,10 +131,19 @@ impl HistoryIndex {
         Ok(records.into_values().collect())
     }
 
-    /// The records of all runs whose last word is not their end.
+    /// The records of all runs whose last word is not their end, and each process's newest checkpoint.
     pub fn unfinished(&self) -> Result<Vec<Record>, Halt> {
         let mut records = Records::new();
-        for run in self.unfinished_runs()? {
+        let mut runs = self.unfinished_runs()?;
+        for process in self.names()? {
+            let Some(checkpoint) = self.newest_checkpoint(&process)? else { continue };
+            // It tells of those whose beginning is not there any more; and what became of them since must be told too.
+            if let Entry::Checkpoint { fold, .. } = &checkpoint.entry {
+                runs.extend(fold.open_runs.keys().cloned());
+            }
+            records.insert(checkpoint.seq, checkpoint);
+        }
+        for run in runs {
             self.run(&run, &mut records)?;
         }
         Ok(records.into_values().collect())
