@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use flyball_context::{Context, Exchange};
 use flyball_core_agent::{Agent, Clock, Layer, RunId};
-use flyball_journal::{Entry, LifecycleState};
+use flyball_journal::{Entry, LifecycleState, append_patiently};
 use serde_json::{Map, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -79,6 +79,9 @@ pub(super) struct Parts {
     pub context: Arc<Context>,
     pub layers: Arc<[Arc<dyn Layer>]>,
 }
+
+/// So long a start waits for room on a full disk.
+const ROOM_TIME: Duration = Duration::from_secs(20);
 
 /// Servers that do not end in this time are left to the system.
 const CLEANUP_TIME: Duration = Duration::from_secs(10);
@@ -178,9 +181,15 @@ impl Life {
             Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why)?,
             None => self.move_to(LifecycleState::Awaiting, "up, waiting for a trigger")?,
         }
-        // Whoever is told that the process is up must find it so in the journal.
-        self.reception.journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
-        Ok(())
+        // Whoever is told that the process is up must find it so in the journal. That the disk is full for a
+        // moment is no reason not to come up: what others say is heard by now, and would be lost.
+        let appended = append_patiently(&*self.reception.journal, Vec::new(), &self.cancel);
+        let appended = tokio::select! {
+            biased;
+            appended = appended => appended,
+            () = tokio::time::sleep(ROOM_TIME) => self.reception.journal.append(Vec::new()).await,
+        };
+        appended.map(drop).map_err(|error| error.to_string())
     }
 
     /// Says that the loop is well.
