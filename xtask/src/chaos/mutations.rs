@@ -17,9 +17,9 @@ pub struct Mutation {
 pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a batch is not synced before it is answered",
-        file: "crates/journal/src/log/writer.rs",
-        from: "        segment.file.sync().map_err(|error| failed(\"syncing\", error))?;\n",
-        to: "",
+        file: "crates/journal/src/log/segment.rs",
+        from: "        self.sync()?;\n        self.used = end;\n",
+        to: "        self.used = end;\n",
         faults: &["F02", "F06"],
     },
     Mutation {
@@ -46,7 +46,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "the folder is not synced when a segment gets its name",
         file: "crates/journal/src/log/spare.rs",
-        from: "        self.storage.sync_names()?;\n",
+        from: "        self.storage.sync_names().map_err(|error| not_synced(&error))?;\n",
         to: "",
         faults: &["F06", "F07"],
     },
@@ -88,8 +88,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a call leaves before its intent is durable",
         file: "crates/journal/src/intent.rs",
-        from: "Effect::Idempotent | Effect::Irreversible => recorded(&*self.journal, &call.run, entry).await?,",
-        to: "Effect::Idempotent | Effect::Irreversible => drop(self.journal.push(entry).map_err(not_recorded)?),",
+        from: "        match call.effect() {\n            Effect::Read => {\n",
+        to: "        match Effect::Read {\n            Effect::Read => {\n",
         faults: &["F02", "F21"],
     },
     Mutation {
