@@ -81,7 +81,10 @@ fn judge(outside: &Outside, case: &Case) -> Result<(), String> {
     let at_rest = |running: &Running| {
         let status = running.status()?;
         let worker = &status["worker"];
-        (worker["active_runs"] == 0 && worker["events"]["accepted"] == 1).then(|| worker.clone())
+        let held = worker["held_runs"].as_object().is_some_and(|held| !held.is_empty());
+        // Between its yes and the beginning of its run an event waits, and nothing is on.
+        let handled = worker["open_events"] == 0 || held;
+        (worker["active_runs"] == 0 && worker["events"]["accepted"] == 1 && handled).then(|| worker.clone())
     };
     // Whoever is not concerned is answered all the while.
     let begun = Instant::now();
