@@ -22,6 +22,7 @@ pub trait Weigh {
 )]
 pub struct Window<T> {
     all: VecDeque<T>,
+    /// What all of them take.
     weight: usize,
 }
 
@@ -38,13 +39,6 @@ impl<T: Weigh> Window<T> {
         let removed = self.all.remove(index)?;
         self.weight -= removed.weight();
         Some(removed)
-    }
-}
-
-impl<T> Window<T> {
-    /// What all of them take, in bytes, roughly.
-    pub fn weight(&self) -> usize {
-        self.weight
     }
 }
 
@@ -109,12 +103,12 @@ mod tests {
         for one in [5, 1, 1, 1] {
             window.push(one, 3, 100);
         }
-        assert_eq!((Vec::from_iter(window.clone()), window.weight()), (vec![1, 1, 1], 3));
+        assert_eq!((Vec::from_iter(window.clone()), window.weight), (vec![1, 1, 1], 3));
         window.push(9, 3, 10);
-        assert_eq!((Vec::from_iter(window.clone()), window.weight()), (vec![1, 9], 10));
+        assert_eq!((Vec::from_iter(window.clone()), window.weight), (vec![1, 9], 10));
         window.push(50, 3, 10);
-        assert_eq!((Vec::from_iter(window.clone()), window.weight()), (vec![50], 50), "the newest stays");
-        assert_eq!((window.remove(0), window.remove(0), window.weight()), (Some(50), None, 0));
+        assert_eq!((Vec::from_iter(window.clone()), window.weight), (vec![50], 50), "the newest stays");
+        assert_eq!((window.remove(0), window.remove(0), window.weight), (Some(50), None, 0));
     }
 
     #[test]

@@ -74,8 +74,8 @@ impl Life {
     /// No run is on, and no record is on its way that is not in the fold yet: it is what the journal says. Runs
     /// that are held, or that wait to be tried again, write nothing; their steps are on their tapes.
     fn is_quiet(&self) -> bool {
-        let settled = self.reception.fold.open_runs.values().all(|open| open.tape.is_settled());
-        self.under_way() == 0 && self.reception.is_quiet() && settled
+        let settled = || self.reception.fold.open_runs.values().all(|open| open.tape.is_settled());
+        self.under_way() == 0 && self.reception.is_quiet() && settled()
     }
 
     fn wait_for_quiet(&mut self, due: u64) {
