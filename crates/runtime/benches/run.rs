@@ -51,7 +51,7 @@ struct Done;
 impl Blueprint for Done {
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::new(ContextConfig::default()).map_err(|error| error.to_string())?);
-        Ok(Built { agent: Arc::new(Self), context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        Ok(Built { agent: Arc::new(Self), context, layers: Vec::new(), on_stop: None })
     }
 }
 

@@ -8,9 +8,9 @@ use flyball_core_agent::{Clock, SystemClock, TriggerEvent};
 use flyball_journal::{Log, MemoryStorage, ProcessFold, Recovered, Recovery};
 use flyball_triggers::{BusEvent, Delivery, EventBus, InProcessBroker, InProcessBus, Message, MessageBroker, Receipt};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::process::{AgentProcess, Surroundings};
+use crate::process::{AgentProcess, Deaf, Surroundings};
 use crate::{Blueprint, Control, ControlError, ProcessSpec, ProcessStatus, RuntimeStatus, Settlement};
 
 /// Manages processes. Drop it after [`shutdown`](AgentRuntime::shutdown).
@@ -183,18 +183,21 @@ impl AgentRuntime {
         self.processes.read().expect("no holder of the processes panics").values().cloned().collect()
     }
 
-    /// Starts every process that is not alive. No run begins before all that can listen do, so
-    /// that what the first one says is heard by the last. Returns the ones that did not come up.
+    /// Starts every process that is not alive. No run begins before the triggers of all are open, so
+    /// that what the first one says is heard by the last; that one of them takes long to come up holds
+    /// up none of the others. Returns the ones that did not come up.
     pub async fn start_all(&self) -> Vec<(String, ControlError)> {
         self.gate.send_replace(false);
-        let processes = self.processes();
-        let started = processes.iter().filter(|process| !process.status().state.is_alive()).map(|process| async {
-            let result = process.start().await;
-            result.err().map(|error| (process.name().to_owned(), error))
-        });
-        let failed = futures::future::join_all(started).await.into_iter().flatten().collect();
-        self.gate.send_replace(true);
-        failed
+        let (deaf, mut all_hear) = mpsc::channel(1);
+        let asleep = self.processes().into_iter().filter(|process| !process.status().state.is_alive());
+        let started: Vec<_> = asleep.map(|process| start(process, deaf.clone())).collect();
+        drop(deaf);
+        let open = async {
+            let None = all_hear.recv().await;
+            self.gate.send_replace(true);
+        };
+        let (failed, ()) = tokio::join!(futures::future::join_all(started), open);
+        failed.into_iter().flatten().collect()
     }
 
     /// Stops every process, side by side, each within its drain time. Until the last one has stopped,
@@ -270,6 +273,12 @@ impl Control for AgentRuntime {
     async fn command(&self, name: &str, layer: &str, request: &str, body: Value) -> Result<Value, ControlError> {
         self.get_process(name)?.command(layer, request, body).await
     }
+}
+
+/// Starts `process`; its name and why, if it does not come up.
+async fn start(process: AgentProcess, deaf: Deaf) -> Option<(String, ControlError)> {
+    let error = process.start_hearing(deaf).await.err()?;
+    Some((process.name().to_owned(), error))
 }
 
 /// How many took it, or why somebody who should have did not.

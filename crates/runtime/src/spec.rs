@@ -127,11 +127,18 @@ impl ProcessSpec {
     }
 }
 
-/// Makes a process's parts.
+/// Makes a process's parts, anew on every start.
 #[async_trait]
 pub trait Blueprint: Send + Sync {
-    /// Called on every start, so that a restart resolves secrets and connects servers anew, and a
-    /// stop drops them. The error is for the operator.
+    /// What wakes it; without, it is only ever woken from outside. Asked for before [`build`](Blueprint::build),
+    /// so that what happens while that takes its time, or fails and is tried again, is not missed. The error is
+    /// for the operator.
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
+    /// Everything else, so that a restart resolves secrets and connects servers anew, and a stop drops them. The
+    /// future is dropped if the process is told to stop meanwhile. The error is for the operator.
     async fn build(&self, past: &Past) -> Result<Built, String>;
 }
 
@@ -191,8 +198,6 @@ pub struct Built {
     pub context: Arc<Context>,
     /// The layers, for their status, deadlines and commands.
     pub layers: Vec<Arc<dyn Layer>>,
-    /// What wakes it.
-    pub triggers: Vec<Box<dyn Trigger>>,
     /// Awaited when the process has stopped, however it did, for a bounded time.
     pub on_stop: Option<Cleanup>,
 }

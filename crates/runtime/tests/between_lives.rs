@@ -94,16 +94,20 @@ impl Node {
 
 #[async_trait]
 impl Blueprint for Plan {
-    async fn build(&self, _past: &Past) -> Result<Built, String> {
-        self.may_start.acquire().await.expect("it is never closed").forget();
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
         let event = EventTrigger::new(EventConfig::new("alert.>"), Arc::clone(&self.bus), Arc::clone(&self.clock));
         let mut triggers: Vec<Box<dyn Trigger>> = vec![Box::new(event.map_err(|error| error.to_string())?)];
         if let Some(cron) = self.cron.clone() {
             let cron = CronTrigger::new(cron, Arc::clone(&self.clock)).map_err(|error| error.to_string())?;
             triggers.push(Box::new(cron));
         }
+        Ok(triggers)
+    }
+
+    async fn build(&self, _past: &Past) -> Result<Built, String> {
+        self.may_start.acquire().await.expect("it is never closed").forget();
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
-        Ok(Built { agent: Arc::new(self.clone()), context, layers: Vec::new(), triggers, on_stop: None })
+        Ok(Built { agent: Arc::new(self.clone()), context, layers: Vec::new(), on_stop: None })
     }
 }
 
@@ -205,7 +209,7 @@ impl Blueprint for Talker {
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
         let agent = Arc::new(Self { bus: Arc::clone(&self.bus) });
-        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
     }
 }
 

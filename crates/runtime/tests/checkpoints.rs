@@ -63,7 +63,7 @@ impl Blueprint for Plan {
         let agent = stack.agent("buy", 5, Arc::new(Customer(Arc::clone(&self.0))), Arc::new(Till(Arc::clone(&self.0))));
         let config = ContextConfig { conversation_history: false, ..ContextConfig::default() };
         let context = Arc::new(Context::new(config).expect("a context"));
-        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
     }
 }
 

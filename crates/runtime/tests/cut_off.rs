@@ -69,7 +69,7 @@ impl Agent for Shop {
 impl Blueprint for Shop {
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
-        Ok(Built { agent: Arc::new(self.clone()), context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        Ok(Built { agent: Arc::new(self.clone()), context, layers: Vec::new(), on_stop: None })
     }
 }
 

@@ -82,7 +82,7 @@ impl Blueprint for Shop {
         stack.push(Replay::new(Arc::clone(&past.journal)));
         let agent = stack.agent("Pay.", 5, Arc::new(Payer { twice: self.twice }), Arc::clone(&self.till) as Arc<dyn Toolbox>);
         let context = Arc::new(Context::new(ContextConfig::default()).map_err(|error| error.to_string())?);
-        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
     }
 }
 

@@ -93,6 +93,6 @@ impl Blueprint for Plan {
         stack.push(Replay::new(Arc::clone(&past.journal)));
         let agent = stack.agent("buy", 5, Arc::new(Customer), Arc::clone(&self.0) as _);
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
-        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
     }
 }

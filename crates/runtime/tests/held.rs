@@ -106,18 +106,21 @@ impl Toolbox for Till {
 
 #[async_trait]
 impl Blueprint for Plan {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        let hourly = |clock: &ManualClock| {
+            let config = CronConfig { overlap: Overlap::Skip, ..CronConfig::new("0 * * * *") };
+            Box::new(CronTrigger::new(config, Arc::new(clock.clone())).expect("it is a clock")) as Box<dyn Trigger>
+        };
+        Ok(self.1.iter().map(hourly).collect())
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         let mut stack = Stack::new();
         stack.push(Intent::new(Arc::clone(&past.journal)));
         stack.push(Replay::new(Arc::clone(&past.journal)));
         let agent = stack.agent("buy", 5, Arc::new(Customer(Arc::clone(&self.0))), Arc::new(Till(Arc::clone(&self.0))));
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
-        let hourly = |clock: &ManualClock| {
-            let config = CronConfig { overlap: Overlap::Skip, ..CronConfig::new("0 * * * *") };
-            Box::new(CronTrigger::new(config, Arc::new(clock.clone())).expect("it is a clock")) as Box<dyn Trigger>
-        };
-        let triggers = self.1.iter().map(hourly).collect();
-        Ok(Built { agent, context, layers: Vec::new(), triggers, on_stop: None })
+        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
     }
 }
 

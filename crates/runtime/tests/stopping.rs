@@ -93,10 +93,14 @@ impl Agent for Tap {
 
 #[async_trait]
 impl Blueprint for Tap {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(vec![Box::new(self.clone())])
+    }
+
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
         let agent = Arc::new(self.clone());
-        Ok(Built { agent, context, layers: Vec::new(), triggers: vec![Box::new(self.clone())], on_stop: None })
+        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
     }
 }
 

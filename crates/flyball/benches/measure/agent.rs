@@ -36,10 +36,17 @@ const TOOL: &str = "echo";
 
 #[async_trait]
 impl Blueprint for Instant {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        let Some((webhook, listeners)) = &self.webhook else { return Ok(Vec::new()) };
+        let owner = webhook.webhook_path.clone();
+        let trigger = WebhookTrigger::sharing(webhook.clone(), Arc::new(SystemClock), listeners, owner);
+        Ok(vec![Box::new(trigger.map_err(|error| error.to_string())?)])
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = ContextConfig { conversation_history: self.history, ..ContextConfig::default() };
-        let context = Context::with_clock(config, Arc::clone(&clock)).map_err(|error| error.to_string())?;
+        let context = Context::with_clock(config, clock).map_err(|error| error.to_string())?;
         let context = Arc::new(context);
         let emit = EmitTools::new(Some(Arc::clone(&self.bus)), Some(Arc::clone(&self.broker)));
         let own = context.toolbox().into_iter().chain([Arc::new(emit) as Arc<dyn Toolbox>]);
@@ -51,13 +58,7 @@ impl Blueprint for Instant {
         stack.push(Replay::new(Arc::clone(&past.journal)));
         let model = Arc::new(InstantModel { calls: self.calls });
         let agent = stack.agent(INSTRUCTIONS, self.calls + 1, model, Arc::new(declared));
-        let mut triggers: Vec<Box<dyn Trigger>> = Vec::new();
-        if let Some((webhook, listeners)) = &self.webhook {
-            let owner = webhook.webhook_path.clone();
-            let trigger = WebhookTrigger::sharing(webhook.clone(), clock, listeners, owner).map_err(|error| error.to_string())?;
-            triggers.push(Box::new(trigger));
-        }
-        Ok(Built { agent, context, layers: stack.layers().to_vec(), triggers, on_stop: None })
+        Ok(Built { agent, context, layers: stack.layers().to_vec(), on_stop: None })
     }
 }
 

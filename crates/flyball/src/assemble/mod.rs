@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use flyball_context::{Context, MemoryProvider};
 use flyball_core_agent::{Clock, Toolbox, join};
 use flyball_runtime::{Blueprint, Built, Past, ProcessSpec, Restart};
-use flyball_triggers::{EmitTools, EventBus, MessageBroker, WebhookListeners};
+use flyball_triggers::{EmitTools, EventBus, MessageBroker, Trigger, WebhookListeners};
 
 use crate::manifest::{self, Manifest, ProcessConfig};
 
@@ -132,6 +132,10 @@ async fn names(boxes: &[Arc<dyn Toolbox>]) -> Result<Vec<String>, String> {
 
 #[async_trait]
 impl Blueprint for Assembly {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        triggers::build(&self.name, &self.config.triggers, &self.surroundings)
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         let context = Arc::new(self.context()?);
         let servers = servers::Servers::connect(&self.config.servers, &self.dir).await?;
@@ -149,14 +153,13 @@ impl Blueprint for Assembly {
             // What an agent says to its own state or to other agents must not carry a value.
             secrets.keep_from(names(&own).await?);
         }
-        let triggers = triggers::build(&self.name, &self.config.triggers, &self.surroundings)?;
         let on_stop = Box::pin(async move {
             if let Some(secrets) = secrets {
                 secrets.stopped();
             }
             servers.close().await;
         });
-        Ok(Built { agent, context, layers, triggers, on_stop: Some(on_stop) })
+        Ok(Built { agent, context, layers, on_stop: Some(on_stop) })
     }
 }
 

@@ -7,16 +7,16 @@ use flyball_core_agent::{Clock, Directive, RunId, TriggerEvent};
 use flyball_journal::{Appended, Entry, LifecycleState, TOO_OLD};
 use futures::FutureExt;
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use super::life::{End, Life};
+use super::commands::{Answer, Command, Commands, Start, Stop};
+use super::life::{ASKED_TO_STOP, End, Life};
 use super::next_run::{Choice, Known};
 use super::pausing::{IDLE, Pause};
 use super::reception::Heard;
 use super::run::{RunEnd, Task};
 use super::supervise::tell;
-use super::{Answer, Command};
+
 use crate::ControlError;
 
 /// What the loop does next.
@@ -34,7 +34,7 @@ const HEARD_AT_ONCE: usize = 64;
 const FULL_WAIT: TimeDelta = TimeDelta::seconds(1);
 
 /// Lives until an end.
-pub(super) async fn drive(life: &mut Life, commands: &mut mpsc::Receiver<Command>) -> End {
+pub(super) async fn drive(life: &mut Life, commands: &mut Commands) -> End {
     let mut heartbeat = tokio::time::interval(life.spec.heartbeat_interval);
     loop {
         if let Err(why) = life.checkpoint_if_due().and_then(|()| life.begin_runs()) {
@@ -44,7 +44,7 @@ pub(super) async fn drive(life: &mut Life, commands: &mut mpsc::Receiver<Command
         let due = life.next_due();
         let clock = Arc::clone(&life.clock);
         let next = tokio::select! {
-            command = commands.recv() => match command {
+            command = commands.next() => match command {
                 Some(command) => life.obey(command).await,
                 None => Next::Stop { why: "its owner let go of it".into(), listen: false, answer: None },
             },
@@ -228,10 +228,10 @@ impl Life {
 
     async fn obey(&mut self, command: Command) -> Next {
         match command {
-            Command::Start(answer) | Command::StopListening(answer) => {
+            Command::Start(Start { answer, .. }) | Command::StopListening(answer) => {
                 drop(answer.send(Err(ControlError::State("the process is alive already".into()))));
             }
-            Command::Stop { listen, answer } => return Next::Stop { why: "asked to stop".into(), listen, answer: Some(answer) },
+            Command::Stop(Stop { listen, answer }) => return Next::Stop { why: ASKED_TO_STOP.into(), listen, answer },
             Command::Pause { why, answer } => {
                 drop(answer.send(self.pause(&why).await));
             }

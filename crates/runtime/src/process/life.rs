@@ -8,12 +8,15 @@ use chrono::{DateTime, Utc};
 use flyball_context::{Context, Exchange};
 use flyball_core_agent::{Agent, Clock, Layer, RunId};
 use flyball_journal::{Entry, LifecycleState, append_patiently};
+use flyball_triggers::Trigger;
 use serde_json::{Map, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Surroundings;
 use super::checkpoint::Pace;
+use super::commands::{Answer, Stop};
 use super::ends::Ends;
 use super::listeners::Listeners;
 use super::pausing::{Pause, still_paused};
@@ -21,7 +24,6 @@ use super::reception::Reception;
 use super::run::RunEnd;
 use super::shown::{Shown, said};
 use super::supervise::{Resting, transition};
-use super::{Answer, Surroundings};
 use crate::{Built, Cleanup, Past, ProcessSpec, ProcessStatus, StartCause};
 
 /// How a life ends.
@@ -37,6 +39,16 @@ pub(super) enum End {
     NotStarted { why: String, answer: Option<Answer<()>> },
 }
 
+/// Why a life never came up.
+pub(super) enum Unstarted {
+    Failed(String),
+    /// It was told to stop meanwhile.
+    Stopped(Stop),
+}
+
+/// Why a process stops that was told to.
+pub(super) const ASKED_TO_STOP: &str = "asked to stop";
+
 /// One life.
 pub(super) struct Life {
     pub spec: Arc<ProcessSpec>,
@@ -44,7 +56,7 @@ pub(super) struct Life {
     pub gate: watch::Receiver<bool>,
     pub reception: Reception,
     pub listeners: Listeners,
-    /// Those of the life before, until the ones of this life listen.
+    /// Those of the life before, until the ones of this life are open.
     before: Option<Listeners>,
     /// `None` for what a run left to be done after its end.
     pub runs: JoinSet<Option<RunEnd>>,
@@ -129,9 +141,12 @@ impl Life {
         self.clock.now()
     }
 
-    /// Sees to what arrives before this life takes anything in itself.
-    pub fn hear_before(&mut self, heard: super::reception::Heard) {
-        if self.before.is_some() { self.reception.take(heard) } else { self.reception.refuse(heard) }
+    /// Opens the triggers, each where it stood. From here on what others say is heard.
+    pub async fn listen(&mut self, triggers: Vec<Box<dyn Trigger>>) -> Result<(), String> {
+        self.listeners = Listeners::open(triggers, &self.reception.fold, &self.reception.sink).await?;
+        // What both have heard is known by its key.
+        drop(self.before.take());
+        Ok(())
     }
 
     /// How many runs are on, or have an end that was not seen to.
@@ -162,7 +177,7 @@ impl Life {
         self.reception.push(Entry::Recovered { entries_replayed, interrupted, pending_events: pending })
     }
 
-    /// Gives the context its past, opens the triggers, and is up.
+    /// Gives the context its past, lets the triggers run, and is up.
     pub async fn take_parts(&mut self, built: Built) -> Result<(), String> {
         self.on_stop = built.on_stop;
         for change in self.reception.fold.state_history.values().flatten() {
@@ -173,9 +188,7 @@ impl Life {
             let exchange = Exchange { id: past.run.0.clone(), user, reply: past.reply.clone() };
             built.context.finish(exchange, &[]).await;
         }
-        self.listeners = Listeners::open(built.triggers, &self.reception.fold, &self.reception.sink).await?;
-        // From here on the new ones hear everything; what both have heard is known by its key.
-        drop(self.before.take());
+        self.listeners.run(&self.reception.sink);
         self.parts = Some(Parts { agent: built.agent, context: built.context, layers: built.layers.into() });
         match self.pause.clone() {
             Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why)?,
@@ -202,10 +215,19 @@ impl Life {
         self.now() - self.started_at
     }
 
-    /// It did not come up: records why.
-    pub async fn failed_to_start(&mut self, why: String) -> String {
-        let _ = self.end(LifecycleState::Failed, &why).await;
-        why
+    /// It did not come up: records why. What others say is still heard, if it was.
+    pub async fn not_up(&mut self, unstarted: &Unstarted) {
+        self.listeners.stop(true).await;
+        let recorded = match unstarted {
+            Unstarted::Failed(why) => self.end(LifecycleState::Failed, why).await,
+            Unstarted::Stopped(_) => {
+                let _ = self.move_to(LifecycleState::Stopping, ASKED_TO_STOP);
+                self.end(LifecycleState::Stopped, ASKED_TO_STOP).await
+            }
+        };
+        if let Err(error) = recorded {
+            tracing::error!(process = %self.spec.name, %error, "that the process is not up could not be recorded");
+        }
     }
 
     /// Records the last state durably, lets the parts go, and shows it.

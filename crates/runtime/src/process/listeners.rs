@@ -11,9 +11,11 @@ use tokio::task::{JoinError, JoinSet};
 use super::reception::Reception;
 use crate::TriggerStatus;
 
-/// Triggers that run. Dropping it stops them.
+/// Triggers that are open. Dropping it stops them.
 #[derive(Default)]
 pub(super) struct Listeners {
+    /// Those that do not run yet, and their places.
+    waiting: Vec<(usize, Box<dyn Trigger>)>,
     /// Those that stop with a life: their places, and why they ended.
     tasks: JoinSet<(usize, String)>,
     /// Those that go on between two lives.
@@ -47,7 +49,8 @@ struct Moving {
 }
 
 impl Listeners {
-    /// Opens `triggers`, each where it stood, and lets them run. The error names the first that cannot.
+    /// Opens `triggers`, each where it stood: from here on they miss nothing. Those that listen to other agents
+    /// run at once, the others wait for [`run`](Self::run). The error names the first that cannot be opened.
     pub async fn open(triggers: Vec<Box<dyn Trigger>>, fold: &ProcessFold, sink: &Sink) -> Result<Self, String> {
         let mut open = Vec::new();
         for mut trigger in triggers {
@@ -59,11 +62,19 @@ impl Listeners {
         let each: Vec<OneTrigger> = open.iter().map(|trigger| OneTrigger::of(&**trigger)).collect();
         listeners.listening = Listening { now: vec![Moving::default(); each.len()], each: each.into() };
         for (index, trigger) in open.into_iter().enumerate() {
-            let tasks = if trigger.lingers() { &mut listeners.lingering } else { &mut listeners.tasks };
-            let sink = sink.clone();
-            tasks.spawn(async move { (index, trigger.run(sink).await.to_string()) });
+            match trigger.lingers() {
+                true => begin(&mut listeners.lingering, index, trigger, sink),
+                false => listeners.waiting.push((index, trigger)),
+            }
         }
         Ok(listeners)
+    }
+
+    /// Lets those run that have waited until their process is up.
+    pub fn run(&mut self, sink: &Sink) {
+        for (index, trigger) in self.waiting.drain(..) {
+            begin(&mut self.tasks, index, trigger, sink);
+        }
     }
 
     /// The next one that ended. Pending while none does. Cancel-safe.
@@ -91,6 +102,7 @@ impl Listeners {
 
     /// Stops those that do not go on between two lives; all of them, unless `linger`.
     pub async fn stop(&mut self, linger: bool) {
+        self.waiting.clear();
         self.tasks.shutdown().await;
         if !linger {
             self.lingering.shutdown().await;
@@ -114,6 +126,12 @@ impl Listeners {
         }
         self.listening.clone()
     }
+}
+
+/// Lets one run. It says its place when it ends.
+fn begin(tasks: &mut JoinSet<(usize, String)>, index: usize, trigger: Box<dyn Trigger>, sink: &Sink) {
+    let sink = sink.clone();
+    tasks.spawn(async move { (index, trigger.run(sink).await.to_string()) });
 }
 
 impl OneTrigger {

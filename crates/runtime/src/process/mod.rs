@@ -1,6 +1,7 @@
 //! One process: its handle, and the task behind it that starts, drives, and restarts it.
 
 mod checkpoint;
+mod commands;
 mod drive;
 mod ends;
 mod life;
@@ -17,14 +18,16 @@ use std::sync::Arc;
 use flyball_context::{Context, StateEntry};
 use flyball_core_agent::{Clock, TriggerEvent};
 use flyball_journal::{Log, Recovered};
-use flyball_triggers::{Receipt, Refusal};
+use flyball_triggers::Receipt;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Blueprint, ControlError, ProcessSpec, ProcessStatus, Settlement};
+use commands::{Answer, Command, Commands, Start, Stop};
 use reception::Reception;
 use shown::Shown;
 
+pub(crate) use commands::Deaf;
 pub use shown::StatusWatch;
 
 /// A long-running agent. The handle is cheap to clone; the process lives until it is stopped, and
@@ -38,59 +41,12 @@ pub struct AgentProcess {
     shown: watch::Receiver<Shown>,
 }
 
-/// What a process is asked to do. Answers come when it is done.
-pub(crate) enum Command {
-    Start(Answer<()>),
-    /// `listen` says that what other agents say is taken in until `StopListening`.
-    Stop {
-        listen: bool,
-        answer: Answer<()>,
-    },
-    StopListening(Answer<()>),
-    Pause {
-        why: String,
-        answer: Answer<()>,
-    },
-    Resume(Answer<()>),
-    Inject {
-        event: TriggerEvent,
-        answer: oneshot::Sender<Result<Receipt, Refusal>>,
-    },
-    Put {
-        key: String,
-        value: Value,
-        source: String,
-        answer: Answer<()>,
-    },
-    Resolve {
-        settlement: Settlement,
-        answer: Answer<()>,
-    },
-    DeadLetter {
-        event_id: String,
-        again: bool,
-        note: String,
-        answer: Answer<()>,
-    },
-    Layer {
-        layer: String,
-        request: String,
-        body: Value,
-        answer: Answer<Value>,
-    },
-}
-
-pub(crate) type Answer<T> = oneshot::Sender<Result<T, ControlError>>;
-
-/// Commands that may wait for a process; a caller beyond that waits itself.
-const MAX_COMMANDS: usize = 64;
-
 /// What a process shares with its runtime.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub log: Arc<Log>,
     pub clock: Arc<dyn Clock>,
-    /// No run begins while this says no: every process must listen before any of them speaks.
+    /// No run begins while this says no: every process must hear before any of them speaks.
     pub gate: watch::Receiver<bool>,
 }
 
@@ -105,7 +61,7 @@ impl AgentProcess {
         damage: Option<String>,
     ) -> Self {
         let spec = Arc::new(spec);
-        let (commands, taken) = mpsc::channel(MAX_COMMANDS);
+        let (commands, taken) = Commands::channel();
         let fold = std::mem::take(&mut recovered.fold).limited(spec.dedup_keys);
         let (showing, shown) = watch::channel(Shown::unstarted(&spec, &fold, damage.as_deref()));
         let (lent, context) = watch::channel(None);
@@ -147,17 +103,22 @@ impl AgentProcess {
 
     /// Starts it, and returns when it is up or has failed to come up.
     pub async fn start(&self) -> Result<(), ControlError> {
-        self.ask(Command::Start).await
+        self.ask(|answer| Command::Start(Start { deaf: None, answer })).await
     }
 
-    /// Stops it, and returns when it has stopped.
+    /// Starts it, and lets go of `deaf` once it hears what others say, or will not.
+    pub(crate) async fn start_hearing(&self, deaf: Deaf) -> Result<(), ControlError> {
+        self.ask(|answer| Command::Start(Start { deaf: Some(deaf), answer })).await
+    }
+
+    /// Stops it, and returns when it has stopped. A start that is on is broken off.
     pub async fn stop(&self) -> Result<(), ControlError> {
-        self.ask(|answer| Command::Stop { listen: false, answer }).await
+        self.ask(|answer| Command::Stop(Stop { listen: false, answer: Some(answer) })).await
     }
 
     /// Stops it, but goes on taking in what other agents say, to be handled at the next start.
     pub(crate) async fn stop_and_listen(&self) -> Result<(), ControlError> {
-        self.ask(|answer| Command::Stop { listen: true, answer }).await
+        self.ask(|answer| Command::Stop(Stop { listen: true, answer: Some(answer) })).await
     }
 
     /// Takes in no more of what other agents say, if it has stopped.

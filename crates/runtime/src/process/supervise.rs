@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use flyball_context::Context;
 use flyball_journal::{Entry, Journal, LifecycleState, Recovered};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::life::{End, Life};
+use super::commands::{Answer, Command, Commands, Deaf, Start, Stop};
+use super::life::{ASKED_TO_STOP, End, Life, Unstarted};
 use super::listeners::Listeners;
 use super::reception::{Heard, Reception};
 use super::shown::Shown;
-use super::{Answer, Command, Surroundings, drive};
+use super::{Surroundings, drive};
 use crate::{Blueprint, Built, ControlError, Past, ProcessSpec, Records, RestartPolicy, StartCause};
 
 pub(super) struct Supervisor {
@@ -70,13 +71,13 @@ impl Resting {
 
 impl Supervisor {
     /// Serves commands until every handle is gone.
-    pub async fn run(mut self, reception: Reception, mut commands: mpsc::Receiver<Command>) {
+    pub async fn run(mut self, reception: Reception, mut commands: Commands) {
         let mut resting = Resting { reception, listeners: None };
         loop {
             tokio::select! {
-                command = commands.recv() => match command {
+                command = commands.next() => match command {
                     None => return,
-                    Some(Command::Start(answer)) => resting = self.live(answer, resting, &mut commands).await,
+                    Some(Command::Start(start)) => resting = self.live(start, resting, &mut commands).await,
                     Some(command) => self.answer(command, &mut resting).await,
                 },
                 heard = resting.next() => resting.hear(heard),
@@ -85,13 +86,13 @@ impl Supervisor {
     }
 
     /// One start by hand, and the restarts that follow from it.
-    async fn live(&mut self, answer: Answer<()>, mut resting: Resting, commands: &mut mpsc::Receiver<Command>) -> Resting {
-        let mut answer = Some(answer);
+    async fn live(&mut self, start: Start, mut resting: Resting, commands: &mut Commands) -> Resting {
+        let mut start = Some(start);
         let was_over = resting.reception.fold.state.is_over();
         let mut cause = if was_over { StartCause::Asked } else { StartCause::Recovery };
         let mut restarts = 0;
         loop {
-            let (end, left) = self.one_life(cause, restarts, answer.take(), resting, commands).await;
+            let (end, left) = self.one_life(cause, restarts, start.take(), resting, commands).await;
             resting = left;
             let (why, asked) = match end {
                 End::Stopped { listen, answer } => {
@@ -128,7 +129,7 @@ impl Supervisor {
             tell(asked, Err(self.not_started(&format!("{why}; it is tried again in {} s", wait.as_secs_f64()))));
             match self.wait_for_restart(wait, commands, &mut resting).await {
                 Wake::Restart => {}
-                Wake::Start(by_hand) => (answer, cause) = (Some(by_hand), StartCause::Asked),
+                Wake::Start(by_hand) => (start, cause) = (Some(by_hand), StartCause::Asked),
                 Wake::Stop => return resting,
             }
         }
@@ -157,11 +158,12 @@ impl Supervisor {
         &mut self,
         cause: StartCause,
         restarts: u32,
-        answer: Option<Answer<()>>,
+        start: Option<Start>,
         resting: Resting,
-        commands: &mut mpsc::Receiver<Command>,
+        commands: &mut Commands,
     ) -> (End, Resting) {
-        match self.begin(cause, restarts, resting).await {
+        let (deaf, answer) = start.map_or((None, None), |start| (start.deaf, Some(start.answer)));
+        match self.begin(cause, restarts, resting, deaf, commands).await {
             Ok(mut life) => {
                 self.lent.send_replace(life.parts.as_ref().map(|parts| Arc::clone(&parts.context)));
                 tell(answer, Ok(()));
@@ -169,19 +171,30 @@ impl Supervisor {
                 self.lent.send_replace(None);
                 (end, life.rest())
             }
-            Err((why, resting)) => (End::NotStarted { why, answer }, *resting),
+            Err((Unstarted::Failed(why), resting)) => (End::NotStarted { why, answer }, *resting),
+            Err((Unstarted::Stopped(Stop { listen, answer: stopped }), resting)) => {
+                tell(answer, Err(self.not_started("it was told to stop meanwhile")));
+                (End::Stopped { listen, answer: stopped }, *resting)
+            }
         }
     }
 
-    /// Builds the process anew. What other agents say meanwhile is heard, if it was before.
-    async fn begin(&mut self, cause: StartCause, restarts: u32, resting: Resting) -> Result<Box<Life>, (String, Box<Resting>)> {
+    /// Opens the triggers and builds the process anew. What other agents say meanwhile is heard, and kept though
+    /// it does not come up.
+    async fn begin(
+        &mut self,
+        cause: StartCause,
+        restarts: u32,
+        resting: Resting,
+        deaf: Option<Deaf>,
+        commands: &mut Commands,
+    ) -> Result<Box<Life>, (Unstarted, Box<Resting>)> {
         if let Some(damage) = &self.damage {
-            let why = damaged(damage);
-            return Err((why, Box::new(resting)));
+            return Err((Unstarted::Failed(damaged(damage)), Box::new(resting)));
         }
         let records = match self.records(&*Arc::clone(&resting.reception.journal)).await {
             Ok(records) => records,
-            Err(why) => return Err((why, Box::new(resting))),
+            Err(why) => return Err((Unstarted::Failed(why), Box::new(resting))),
         };
         let fold = resting.reception.fold.clone();
         let past = Past { records, fold, journal: Arc::clone(&resting.reception.journal), cause };
@@ -190,14 +203,20 @@ impl Supervisor {
         let up = async {
             life.move_to(LifecycleState::Starting, start_reason(cause))?;
             life.note_recovery(&past)?;
+            life.listen(self.blueprint.triggers()?).await?;
+            drop(deaf);
             let built = self.build(&past, &mut life).await?;
             life.take_parts(built).await
         };
-        match up.await {
+        let up = tokio::select! {
+            up = up => up.map_err(Unstarted::Failed),
+            stop = commands.stop() => Err(Unstarted::Stopped(stop)),
+        };
+        match up {
             Ok(()) => Ok(life),
-            Err(why) => {
-                let why = life.failed_to_start(why).await;
-                Err((why, Box::new(life.rest())))
+            Err(unstarted) => {
+                life.not_up(&unstarted).await;
+                Err((unstarted, Box::new(life.rest())))
             }
         }
     }
@@ -207,7 +226,7 @@ impl Supervisor {
         loop {
             tokio::select! {
                 built = &mut built => return built,
-                heard = life.reception.next() => life.hear_before(heard),
+                heard = life.reception.next() => life.reception.take(heard),
             }
         }
     }
@@ -221,25 +240,25 @@ impl Supervisor {
         Ok(Records::new(Arc::clone(&self.surroundings.log), &self.spec.name, found))
     }
 
-    async fn wait_for_restart(&self, wait: Duration, commands: &mut mpsc::Receiver<Command>, resting: &mut Resting) -> Wake {
+    async fn wait_for_restart(&self, wait: Duration, commands: &mut Commands, resting: &mut Resting) -> Wake {
         let elapsed = tokio::time::sleep(wait);
         tokio::pin!(elapsed);
         loop {
             tokio::select! {
                 () = &mut elapsed => return Wake::Restart,
                 heard = resting.next() => resting.hear(heard),
-                command = commands.recv() => match command {
+                command = commands.next() => match command {
                     None => {
                         self.show_over();
                         return Wake::Stop;
                     }
-                    Some(Command::Start(answer)) => return Wake::Start(answer),
-                    Some(Command::Stop { listen, answer }) => {
+                    Some(Command::Start(start)) => return Wake::Start(start),
+                    Some(Command::Stop(Stop { listen, answer })) => {
                         if !listen {
                             resting.stop_listening().await;
                         }
                         self.stopped(resting).await;
-                        tell(Some(answer), Ok(()));
+                        tell(answer, Ok(()));
                         return Wake::Stop;
                     }
                     Some(other) => self.answer(other, resting).await,
@@ -250,16 +269,15 @@ impl Supervisor {
 
     /// It was to be started again, and someone wants it to stay as it is.
     async fn stopped(&self, resting: &mut Resting) {
-        const WHY: &str = "asked to stop";
         let reception = &mut resting.reception;
         let from = reception.fold.state;
-        let stopping = reception.push(transition(from, LifecycleState::Stopping, WHY));
-        let stopped = reception.append(transition(LifecycleState::Stopping, LifecycleState::Stopped, WHY)).await;
+        let stopping = reception.push(transition(from, LifecycleState::Stopping, ASKED_TO_STOP));
+        let stopped = reception.append(transition(LifecycleState::Stopping, LifecycleState::Stopped, ASKED_TO_STOP)).await;
         if stopping.is_err() || stopped.is_err() {
             tracing::error!(process = %self.spec.name, "that the process has stopped could not be recorded");
         }
         self.shown.send_modify(|shown| {
-            (shown.base.state, shown.base.reason) = (LifecycleState::Stopped, WHY.to_owned());
+            (shown.base.state, shown.base.reason) = (LifecycleState::Stopped, ASKED_TO_STOP.to_owned());
             shown.base.over = true;
         });
     }
@@ -269,8 +287,12 @@ impl Supervisor {
         let state = self.shown.borrow().base.state;
         let error = ControlError::State(format!("the process is {state}: start it first"));
         match command {
-            Command::Stop { listen: true, answer } => tell(Some(answer), Ok(())),
-            Command::Stop { listen: false, answer } | Command::StopListening(answer) => {
+            Command::Stop(Stop { listen: true, answer }) => tell(answer, Ok(())),
+            Command::Stop(Stop { listen: false, answer }) => {
+                resting.stop_listening().await;
+                tell(answer, Ok(()));
+            }
+            Command::StopListening(answer) => {
                 resting.stop_listening().await;
                 tell(Some(answer), Ok(()));
             }
@@ -279,7 +301,10 @@ impl Supervisor {
             Command::DeadLetter { event_id, again, note, answer } => {
                 drop(answer.send(resting.reception.see_to(&event_id, again, note).await));
             }
-            Command::Start(answer) | Command::Resume(answer) | Command::Pause { answer, .. } | Command::Put { answer, .. } => {
+            Command::Start(Start { answer, .. })
+            | Command::Resume(answer)
+            | Command::Pause { answer, .. }
+            | Command::Put { answer, .. } => {
                 tell(Some(answer), Err(error));
             }
             Command::Inject { answer, .. } => drop(answer.send(Err(flyball_triggers::Refusal::Closed))),
@@ -303,7 +328,7 @@ fn start_reason(cause: StartCause) -> &'static str {
 
 enum Wake {
     Restart,
-    Start(Answer<()>),
+    Start(Start),
     Stop,
 }
 

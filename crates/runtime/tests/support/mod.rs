@@ -125,7 +125,7 @@ impl Blueprint for Fixed {
         let context = Arc::new(Context::with_clock(ContextConfig::default(), Arc::clone(&self.clock)).expect("a context"));
         *self.context.lock().expect("unpoisoned") = Some(Arc::clone(&context));
         let agent = Arc::new(OneThing { act: self.act.clone(), asked: Arc::clone(&self.asked) });
-        Ok(Built { agent, context, layers: Vec::new(), triggers: Vec::new(), on_stop: None })
+        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
     }
 }
 

@@ -156,6 +156,10 @@ impl Plan {
 
 #[async_trait]
 impl Blueprint for Plan {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok((self.triggers)())
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         let (clock, journal) = (|| Arc::clone(&self.clock), || Arc::clone(&past.journal));
         let mut stack = Stack::new();
@@ -166,7 +170,7 @@ impl Blueprint for Plan {
         stack.push(Replay::new(journal()));
         let agent = stack.agent("Do what the event says.", 10, Arc::clone(&self.model), Arc::clone(&self.tools));
         let context = Arc::new(Context::with_clock(ContextConfig::default(), clock()).map_err(|error| error.to_string())?);
-        Ok(Built { agent, context, layers: stack.layers().to_vec(), triggers: (self.triggers)(), on_stop: None })
+        Ok(Built { agent, context, layers: stack.layers().to_vec(), on_stop: None })
     }
 }
 
