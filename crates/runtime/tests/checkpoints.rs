@@ -1,18 +1,22 @@
 //! A process that is never wholly at rest has checkpoints too, and they say what its records say.
 
+#[path = "support/paying.rs"]
+mod paying;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{
-    CallError, Failure, Model, Reply, Stack, StepId, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
+    CallError, Failure, Model, Reply, StepId, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
 };
-use flyball_journal::{Decision, Entry, Intent, Log, MemoryStorage, Record, Replay, Retention, doubts, history, read_storage};
+use flyball_journal::{Decision, Entry, Log, MemoryStorage, Record, Retention, doubts, history, read_storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts, Settlement};
 use futures::future::join_all;
 use serde_json::{Map, json};
+
+use paying::{journalled, pay};
 
 /// Pays for the event `pay` with a call that is never answered; says something to every other one.
 #[derive(Default)]
@@ -43,9 +47,7 @@ impl Model for Customer {
 #[async_trait]
 impl Toolbox for Till {
     async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
-        let (name, description) = ("pay".to_owned(), String::new());
-        let parameters = json!({"type": "object"});
-        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect: None, reconcile: None })])
+        Ok(pay(None))
     }
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
@@ -57,13 +59,7 @@ impl Toolbox for Till {
 #[async_trait]
 impl Blueprint for Plan {
     async fn build(&self, past: &Past) -> Result<Built, String> {
-        let mut stack = Stack::new();
-        stack.push(Intent::new(Arc::clone(&past.journal)));
-        stack.push(Replay::new(Arc::clone(&past.journal)));
-        let agent = stack.agent("buy", 5, Arc::new(Customer(Arc::clone(&self.0))), Arc::new(Till(Arc::clone(&self.0))));
-        let config = ContextConfig { conversation_history: false, ..ContextConfig::default() };
-        let context = Arc::new(Context::new(config).expect("a context"));
-        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
+        Ok(journalled(past, Customer(Arc::clone(&self.0)), Arc::new(Till(Arc::clone(&self.0)))))
     }
 }
 

@@ -2,20 +2,23 @@
 
 #![cfg(test)]
 
+#[path = "support/paying.rs"]
+mod paying;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::Utc;
-use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{
-    CallError, Effect, Failure, Layer, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn,
-    WantedCall,
+    CallError, Effect, Failure, Model, Reply, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
 };
-use flyball_journal::{Decision, Doubt, Intent, Replay, doubts};
+use flyball_journal::{Decision, Doubt, doubts};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, ProcessStatus, RuntimeParts, Settlement};
 use serde_json::json;
+
+use paying::{journalled, pay};
 
 /// Pays; the first answer never comes back.
 #[derive(Default)]
@@ -30,9 +33,7 @@ struct Till {
 #[async_trait]
 impl Toolbox for Till {
     async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
-        let (name, description) = ("pay".to_owned(), "Pays.".to_owned());
-        let (parameters, effect) = (json!({}), Some(Effect::Irreversible));
-        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect, reconcile: None })])
+        Ok(pay(Some(Effect::Irreversible)))
     }
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
@@ -77,12 +78,7 @@ struct Shop {
 #[async_trait]
 impl Blueprint for Shop {
     async fn build(&self, past: &Past) -> Result<Built, String> {
-        let mut stack = Stack::new();
-        stack.push(Intent::new(Arc::clone(&past.journal)) as Arc<dyn Layer>);
-        stack.push(Replay::new(Arc::clone(&past.journal)));
-        let agent = stack.agent("Pay.", 5, Arc::new(Payer { twice: self.twice }), Arc::clone(&self.till) as Arc<dyn Toolbox>);
-        let context = Arc::new(Context::new(ContextConfig::default()).map_err(|error| error.to_string())?);
-        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
+        Ok(journalled(past, Payer { twice: self.twice }, Arc::clone(&self.till) as _))
     }
 }
 

@@ -2,18 +2,22 @@
 
 #![cfg(test)]
 
+#[path = "support/paying.rs"]
+mod paying;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{
-    CallError, Effect, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
+    CallError, Effect, Model, Reply, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
 };
-use flyball_journal::{Intent, Log, MemoryStorage, Replay};
+use flyball_journal::{Log, MemoryStorage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
 use serde_json::json;
+
+use paying::{journalled, pay};
 
 /// So many calls are in one reply of the model.
 const CALLS: usize = 60;
@@ -73,9 +77,7 @@ impl Model for Customer {
 #[async_trait]
 impl Toolbox for Till {
     async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
-        let (name, description, parameters) = ("pay".to_owned(), String::new(), json!({"type": "object"}));
-        let effect = Some(Effect::Irreversible);
-        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect, reconcile: None })])
+        Ok(pay(Some(Effect::Irreversible)))
     }
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
@@ -88,11 +90,6 @@ impl Toolbox for Till {
 #[async_trait]
 impl Blueprint for Plan {
     async fn build(&self, past: &Past) -> Result<Built, String> {
-        let mut stack = Stack::new();
-        stack.push(Intent::new(Arc::clone(&past.journal)));
-        stack.push(Replay::new(Arc::clone(&past.journal)));
-        let agent = stack.agent("buy", 5, Arc::new(Customer), Arc::clone(&self.0) as _);
-        let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
-        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
+        Ok(journalled(past, Customer, Arc::clone(&self.0) as _))
     }
 }

@@ -1,18 +1,22 @@
 //! A run that waits for an answer: what it did is not done again, in this life or in the next.
 
+#[path = "support/paying.rs"]
+mod paying;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{
-    CallError, Failure, ManualClock, Model, Reply, Stack, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
+    CallError, Failure, ManualClock, Model, Reply, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
 };
-use flyball_journal::{Again, Entry, Intent, Log, MemoryStorage, Replay, Storage};
+use flyball_journal::{Again, Entry, Log, MemoryStorage, Storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
 use flyball_triggers::{CronConfig, CronTrigger, Overlap, Trigger};
 use serde_json::json;
+
+use paying::{journalled, pay};
 
 #[tokio::test]
 async fn a_call_in_doubt_is_neither_made_nor_asked_for_again_while_its_run_is_held() {
@@ -93,9 +97,7 @@ impl Model for Customer {
 #[async_trait]
 impl Toolbox for Till {
     async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
-        let (name, description) = ("pay".to_owned(), String::new());
-        let parameters = json!({"type": "object"});
-        Ok(vec![Arc::new(ToolSpec { name, description, parameters, effect: None, reconcile: None })])
+        Ok(pay(None))
     }
 
     async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
@@ -115,12 +117,7 @@ impl Blueprint for Plan {
     }
 
     async fn build(&self, past: &Past) -> Result<Built, String> {
-        let mut stack = Stack::new();
-        stack.push(Intent::new(Arc::clone(&past.journal)));
-        stack.push(Replay::new(Arc::clone(&past.journal)));
-        let agent = stack.agent("buy", 5, Arc::new(Customer(Arc::clone(&self.0))), Arc::new(Till(Arc::clone(&self.0))));
-        let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
-        Ok(Built { agent, context, layers: Vec::new(), on_stop: None })
+        Ok(journalled(past, Customer(Arc::clone(&self.0)), Arc::new(Till(Arc::clone(&self.0)))))
     }
 }
 
