@@ -2,6 +2,7 @@
 //! find the runtime that is using it.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -114,7 +115,10 @@ impl DataDir {
     fn replace(&self, file: &str, text: &[u8]) -> Result<()> {
         make_folder(&self.path).with_context(|| format!("making {}", self.path.display()))?;
         let (draft, file) = (self.path.join(format!("{file}.new")), self.path.join(file));
-        fs::write(&draft, text).with_context(|| format!("writing {}", draft.display()))?;
-        fs::rename(&draft, &file).with_context(|| format!("writing {}", file.display()))
+        let written = fs::File::create(&draft).and_then(|mut draft| draft.write_all(text).and_then(|()| draft.sync_all()));
+        written.with_context(|| format!("writing {}", draft.display()))?;
+        // Without the folder's own sync a power loss could take back the new name, and with it the way to a journal.
+        let renamed = fs::rename(&draft, &file).and_then(|()| fs::File::open(&self.path)?.sync_all());
+        renamed.with_context(|| format!("writing {}", file.display()))
     }
 }

@@ -12,6 +12,7 @@ use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{Agent, Error, Invocation, Outcome, TriggerEvent};
 use flyball_journal::{DEFAULT_SEGMENT_BYTES, Log};
 use flyball_runtime::{AgentProcess, AgentRuntime, Blueprint, Built, Past, ProcessSpec, RuntimeParts};
+use flyball_triggers::Trigger;
 use nowhere::Nowhere;
 use serde_json::json;
 
@@ -49,6 +50,10 @@ struct Done;
 
 #[async_trait]
 impl Blueprint for Done {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::new(ContextConfig::default()).map_err(|error| error.to_string())?);
         Ok(Built { agent: Arc::new(Self), context, layers: Vec::new(), on_stop: None })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_core_agent::{Clock, SystemClock, TriggerEvent};
@@ -53,6 +54,9 @@ pub struct Unclaimed {
     /// Events whose runs are held.
     pub held: usize,
 }
+
+/// So long the others wait for one that takes its time to come up.
+const HELD_UP: Duration = Duration::from_secs(3);
 
 impl Unclaimed {
     fn of(name: &str, fold: &ProcessFold) -> Self {
@@ -183,21 +187,29 @@ impl AgentRuntime {
         self.processes.read().expect("no holder of the processes panics").values().cloned().collect()
     }
 
-    /// Starts every process that is not alive. No run begins before the triggers of all are open, so
-    /// that what the first one says is heard by the last; that one of them takes long to come up holds
-    /// up none of the others. Returns the ones that did not come up.
+    /// Starts every process that is not alive. No run begins before all have come up or failed, so that what the
+    /// first one does is seen by the last; but one that takes long holds up the others for 3 s at most, if it hears
+    /// what they say. Returns the ones that did not come up.
     pub async fn start_all(&self) -> Vec<(String, ControlError)> {
         self.gate.send_replace(false);
         let (deaf, mut all_hear) = mpsc::channel(1);
         let asleep = self.processes().into_iter().filter(|process| !process.status().state.is_alive());
         let started: Vec<_> = asleep.map(|process| start(process, deaf.clone())).collect();
         drop(deaf);
-        let open = async {
+        let mut started = futures::future::join_all(started);
+        let long_enough = async {
             let None = all_hear.recv().await;
-            self.gate.send_replace(true);
+            tokio::time::sleep(HELD_UP).await;
         };
-        let (failed, ()) = tokio::join!(futures::future::join_all(started), open);
-        failed.into_iter().flatten().collect()
+        let started = tokio::select! {
+            started = &mut started => started,
+            () = long_enough => {
+                self.gate.send_replace(true);
+                started.await
+            }
+        };
+        self.gate.send_replace(true);
+        started.into_iter().flatten().collect()
     }
 
     /// Stops every process, side by side, each within its drain time. Until the last one has stopped,

@@ -130,12 +130,10 @@ impl ProcessSpec {
 /// Makes a process's parts, anew on every start.
 #[async_trait]
 pub trait Blueprint: Send + Sync {
-    /// What wakes it; without, it is only ever woken from outside. Asked for before [`build`](Blueprint::build),
-    /// so that what happens while that takes its time, or fails and is tried again, is not missed. The error is
-    /// for the operator.
-    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
-        Ok(Vec::new())
-    }
+    /// What wakes it; without any, it is only ever woken from outside. Asked for before [`build`](Blueprint::build):
+    /// those that [linger](Trigger::lingers) are opened at once, so that what others say while that takes its time,
+    /// or fails and is tried again, is not missed; the rest once it is built. The error is for the operator.
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String>;
 
     /// Everything else, so that a restart resolves secrets and connects servers anew, and a stop drops them. The
     /// future is dropped if the process is told to stop meanwhile. The error is for the operator.

@@ -206,6 +206,10 @@ struct Talker {
 
 #[async_trait]
 impl Blueprint for Talker {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
         let agent = Arc::new(Self { bus: Arc::clone(&self.bus) });

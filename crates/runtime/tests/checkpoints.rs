@@ -13,6 +13,7 @@ use flyball_core_agent::{
 };
 use flyball_journal::{Decision, Entry, Log, MemoryStorage, Record, Retention, doubts, history, read_storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts, Settlement};
+use flyball_triggers::Trigger;
 use futures::future::join_all;
 use serde_json::{Map, json};
 
@@ -58,6 +59,10 @@ impl Toolbox for Till {
 
 #[async_trait]
 impl Blueprint for Plan {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         Ok(journalled(past, Customer(Arc::clone(&self.0)), Arc::new(Till(Arc::clone(&self.0)))))
     }

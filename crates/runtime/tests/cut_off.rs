@@ -13,6 +13,7 @@ use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{Agent, Error, Invocation, Outcome, TriggerEvent};
 use flyball_journal::{Log, MemoryStorage, SegmentFile, Storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
+use flyball_triggers::Trigger;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,6 +68,10 @@ impl Agent for Shop {
 
 #[async_trait]
 impl Blueprint for Shop {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::new(ContextConfig::default()).expect("a context"));
         Ok(Built { agent: Arc::new(self.clone()), context, layers: Vec::new(), on_stop: None })

@@ -16,6 +16,7 @@ use flyball_core_agent::{
 };
 use flyball_journal::{Decision, Doubt, doubts};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, ProcessStatus, RuntimeParts, Settlement};
+use flyball_triggers::Trigger;
 use serde_json::json;
 
 use paying::{journalled, pay};
@@ -77,6 +78,10 @@ struct Shop {
 
 #[async_trait]
 impl Blueprint for Shop {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         Ok(journalled(past, Payer { twice: self.twice }, Arc::clone(&self.till) as _))
     }

@@ -15,6 +15,7 @@ use flyball_core_agent::{
 };
 use flyball_journal::{Log, MemoryStorage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
+use flyball_triggers::Trigger;
 use serde_json::json;
 
 use paying::{journalled, pay};
@@ -89,6 +90,10 @@ impl Toolbox for Till {
 
 #[async_trait]
 impl Blueprint for Plan {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         Ok(journalled(past, Customer, Arc::clone(&self.0) as _))
     }

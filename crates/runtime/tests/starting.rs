@@ -65,7 +65,7 @@ async fn what_others_say_to_one_that_did_not_come_up_yet_waits_for_it() {
 }
 
 #[tokio::test]
-async fn one_that_takes_long_to_come_up_holds_up_no_other_and_hears_it() {
+async fn one_that_takes_long_to_come_up_holds_up_the_others_for_a_moment_and_hears_them() {
     let (slow, well) = (Late::never(), Late::after(0));
     let never = Restart { policy: RestartPolicy::Never, ..on_failure(3) };
     let runtime = Arc::new(runtime(&[("slow", &slow, never), ("well", &well, never)]));

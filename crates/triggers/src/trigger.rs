@@ -44,8 +44,8 @@ pub trait Trigger: Send {
         Overlap::Parallel
     }
 
-    /// For what instant its timer is set, and each change of that; `None` where it has no timer. To be asked
-    /// after [`open`](Trigger::open); once the trigger is gone, so is the sender.
+    /// For what instant its timer is set, and each change of that; `None` where it has no timer. Once the trigger
+    /// is gone, so is the sender.
     fn armed(&self) -> Option<watch::Receiver<Option<DateTime<Utc>>>> {
         None
     }

@@ -56,7 +56,7 @@ pub(super) struct Life {
     pub gate: watch::Receiver<bool>,
     pub reception: Reception,
     pub listeners: Listeners,
-    /// Those of the life before, until the ones of this life are open.
+    /// Those of the life before, until the ones of this life listen.
     before: Option<Listeners>,
     /// `None` for what a run left to be done after its end.
     pub runs: JoinSet<Option<RunEnd>>,
@@ -141,7 +141,7 @@ impl Life {
         self.clock.now()
     }
 
-    /// Opens the triggers, each where it stood. From here on what others say is heard.
+    /// Hears what others say from here on. What else wakes it may be brought about by what is not built yet.
     pub async fn listen(&mut self, triggers: Vec<Box<dyn Trigger>>) -> Result<(), String> {
         self.listeners = Listeners::open(triggers, &self.reception.fold, &self.reception.sink).await?;
         // What both have heard is known by its key.
@@ -177,7 +177,7 @@ impl Life {
         self.reception.push(Entry::Recovered { entries_replayed, interrupted, pending_events: pending })
     }
 
-    /// Gives the context its past, lets the triggers run, and is up.
+    /// Gives the context its past, opens the other triggers, and is up.
     pub async fn take_parts(&mut self, built: Built) -> Result<(), String> {
         self.on_stop = built.on_stop;
         for change in self.reception.fold.state_history.values().flatten() {
@@ -188,7 +188,7 @@ impl Life {
             let exchange = Exchange { id: past.run.0.clone(), user, reply: past.reply.clone() };
             built.context.finish(exchange, &[]).await;
         }
-        self.listeners.run(&self.reception.sink);
+        self.listeners.open_rest(&self.reception.fold, &self.reception.sink).await?;
         self.parts = Some(Parts { agent: built.agent, context: built.context, layers: built.layers.into() });
         match self.pause.clone() {
             Some(pause) => self.move_to(LifecycleState::Suspended, &pause.why)?,

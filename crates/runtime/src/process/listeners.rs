@@ -11,10 +11,10 @@ use tokio::task::{JoinError, JoinSet};
 use super::reception::Reception;
 use crate::TriggerStatus;
 
-/// Triggers that are open. Dropping it stops them.
+/// The triggers of one life. Dropping it stops them.
 #[derive(Default)]
 pub(super) struct Listeners {
-    /// Those that do not run yet, and their places.
+    /// Those that are not open yet, and their places.
     waiting: Vec<(usize, Box<dyn Trigger>)>,
     /// Those that stop with a life: their places, and why they ended.
     tasks: JoinSet<(usize, String)>,
@@ -49,32 +49,21 @@ struct Moving {
 }
 
 impl Listeners {
-    /// Opens `triggers`, each where it stood: from here on they miss nothing. Those that listen to other agents
-    /// run at once, the others wait for [`run`](Self::run). The error names the first that cannot be opened.
+    /// Lets those of `triggers` run that listen to other agents; the others wait for [`open_rest`](Self::open_rest).
+    /// The error names the first that cannot be opened.
     pub async fn open(triggers: Vec<Box<dyn Trigger>>, fold: &ProcessFold, sink: &Sink) -> Result<Self, String> {
-        let mut open = Vec::new();
-        for mut trigger in triggers {
-            let cursor = fold.triggers.get(trigger.id()).map(|known| known.cursor.clone()).unwrap_or_default();
-            trigger.open(&cursor).await.map_err(|error| format!("trigger {}: {error}", trigger.id()))?;
-            open.push(trigger);
-        }
         let mut listeners = Self::default();
-        let each: Vec<OneTrigger> = open.iter().map(|trigger| OneTrigger::of(&**trigger)).collect();
+        let each: Vec<OneTrigger> = triggers.iter().map(|trigger| OneTrigger::of(&**trigger)).collect();
         listeners.listening = Listening { now: vec![Moving::default(); each.len()], each: each.into() };
-        for (index, trigger) in open.into_iter().enumerate() {
-            match trigger.lingers() {
-                true => begin(&mut listeners.lingering, index, trigger, sink),
-                false => listeners.waiting.push((index, trigger)),
-            }
-        }
+        let (lingering, waiting) = triggers.into_iter().enumerate().partition(|(_, trigger)| trigger.lingers());
+        listeners.waiting = waiting;
+        open_and_run(lingering, fold, sink, &mut listeners.lingering).await?;
         Ok(listeners)
     }
 
-    /// Lets those run that have waited until their process is up.
-    pub fn run(&mut self, sink: &Sink) {
-        for (index, trigger) in self.waiting.drain(..) {
-            begin(&mut self.tasks, index, trigger, sink);
-        }
+    /// Lets those run that have waited until everything they may wake is there.
+    pub async fn open_rest(&mut self, fold: &ProcessFold, sink: &Sink) -> Result<(), String> {
+        open_and_run(std::mem::take(&mut self.waiting), fold, sink, &mut self.tasks).await
     }
 
     /// The next one that ended. Pending while none does. Cancel-safe.
@@ -128,10 +117,24 @@ impl Listeners {
     }
 }
 
-/// Lets one run. It says its place when it ends.
-fn begin(tasks: &mut JoinSet<(usize, String)>, index: usize, trigger: Box<dyn Trigger>, sink: &Sink) {
-    let sink = sink.clone();
-    tasks.spawn(async move { (index, trigger.run(sink).await.to_string()) });
+/// Opens them, each where it stood, and only then lets any of them run. They say their places when they end.
+async fn open_and_run(
+    triggers: Vec<(usize, Box<dyn Trigger>)>,
+    fold: &ProcessFold,
+    sink: &Sink,
+    tasks: &mut JoinSet<(usize, String)>,
+) -> Result<(), String> {
+    let mut open = Vec::new();
+    for (index, mut trigger) in triggers {
+        let cursor = fold.triggers.get(trigger.id()).map(|known| known.cursor.clone()).unwrap_or_default();
+        trigger.open(&cursor).await.map_err(|error| format!("trigger {}: {error}", trigger.id()))?;
+        open.push((index, trigger));
+    }
+    for (index, trigger) in open {
+        let sink = sink.clone();
+        tasks.spawn(async move { (index, trigger.run(sink).await.to_string()) });
+    }
+    Ok(())
 }
 
 impl OneTrigger {

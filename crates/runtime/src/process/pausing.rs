@@ -5,7 +5,7 @@ use flyball_journal::{LifecycleState, Pause as Recorded};
 
 use super::life::Life;
 use super::supervise::transition;
-use crate::{ControlError, Past, StartCause};
+use crate::{ControlError, Past};
 
 /// Why no new run begins.
 #[derive(Debug, Clone)]
@@ -19,10 +19,9 @@ pub(super) struct Pause {
 /// Why an idle process is suspended.
 pub(super) const IDLE: &str = "idle; the next event wakes it";
 
-/// A pause outlives a crash and an automatic restart. Whoever asks for a start ends it.
+/// A pause outlives a crash, a failure, and the wait for a restart. It is ended by whoever resumes or stops the process.
 pub(super) fn still_paused(past: &Past) -> Option<Pause> {
-    let lasting = |pause: &&Recorded| past.cause != StartCause::Asked && pause.why != IDLE;
-    let Recorded { why, until } = past.fold.pause.clone().filter(|pause| lasting(&pause))?;
+    let Recorded { why, until } = past.fold.pause.clone().filter(|pause| pause.why != IDLE)?;
     Some(Pause { why, until, idle: false })
 }
 

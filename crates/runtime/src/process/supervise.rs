@@ -179,7 +179,7 @@ impl Supervisor {
         }
     }
 
-    /// Opens the triggers and builds the process anew. What other agents say meanwhile is heard, and kept though
+    /// Listens, and builds the process anew. What other agents say meanwhile is heard, and kept though
     /// it does not come up.
     async fn begin(
         &mut self,

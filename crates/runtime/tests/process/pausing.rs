@@ -94,6 +94,27 @@ async fn a_pause_outlives_a_restart_after_a_failure() {
     assert_eq!(runtime.process_status("p").await.expect("status").reason, "lunch");
 }
 
+#[tokio::test]
+async fn a_pause_outlives_a_crash_while_a_restart_is_waited_for() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    (spec.concurrency, spec.max_consecutive_failures) = (2, 1);
+    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 1, backoff: Duration::from_secs(60) };
+    spec.max_invocation_time = Some(Duration::from_millis(300));
+    let runtime = bench.runtime(spec, Act::Hang);
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.active_runs == 1).await;
+    runtime.pause("p", "lunch").await.expect("paused");
+    bench.until(&runtime, |status| status.state == LifecycleState::Failed).await;
+    bench.flush(&runtime).await;
+    let bench = bench.crash();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    assert!(runtime.start_all().await.is_empty());
+    let status = runtime.process_status("p").await.expect("status");
+    assert_eq!((status.state, status.reason.as_str()), (LifecycleState::Suspended, "lunch"));
+}
+
 /// How often it was started.
 fn starts(bench: &Bench, runtime: &flyball_runtime::AgentRuntime) -> usize {
     let starting = |entry: &&flyball_journal::Entry| {

@@ -10,6 +10,7 @@ use flyball_context::{Context, ContextConfig};
 use flyball_core_agent::{Agent, Change, Clock, Directive, Error, Invocation, ManualClock, Outcome, TriggerEvent};
 use flyball_journal::{Entry, Log, MemoryStorage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, ProcessStatus, RuntimeParts};
+use flyball_triggers::Trigger;
 use serde_json::{Value, json};
 
 /// What the agent does.
@@ -121,6 +122,10 @@ struct Fixed {
 
 #[async_trait]
 impl Blueprint for Fixed {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
     async fn build(&self, _past: &Past) -> Result<Built, String> {
         let context = Arc::new(Context::with_clock(ContextConfig::default(), Arc::clone(&self.clock)).expect("a context"));
         *self.context.lock().expect("unpoisoned") = Some(Arc::clone(&context));

@@ -13,7 +13,8 @@ use flyball::core_agent::{Clock, ManualClock};
 use flyball::journal::{DEFAULT_SEGMENT_BYTES, Log, MemoryStorage, Storage};
 use flyball::manifest::{Manifest, parse_manifest, process_env};
 use flyball::runtime::{AgentProcess, AgentRuntime, Blueprint, Built, JournalHome, Past, RuntimeParts};
-use flyball::triggers::{EventBus, MessageBroker, WebhookListeners};
+
+use flyball::triggers::{EventBus, MessageBroker, Trigger, WebhookListeners};
 use tempfile::TempDir;
 
 use super::Reading;
@@ -179,6 +180,10 @@ struct Shown {
 
 #[async_trait]
 impl Blueprint for Shown {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        self.inner.triggers()
+    }
+
     async fn build(&self, past: &Past) -> Result<Built, String> {
         let built = self.inner.build(past).await?;
         self.contexts.lock().expect("no holder panics").insert(self.name.clone(), Arc::clone(&built.context));
