@@ -32,7 +32,7 @@ fn second(outside: &Outside, seen: &Seen) -> Result<(), String> {
     sender.send(node.hook(), "all", 0);
     refused(&node, first.pid())?;
     // Standing still is not being gone.
-    first.signal("STOP");
+    first.freeze()?;
     let still = refused(&node, first.pid());
     first.signal("CONT");
     still?;

@@ -79,9 +79,10 @@ fn one_cut(node: &Node, senders: &mut [Sender], random: &mut Random, image: &Pat
     };
     while_sending(senders, random, act, |random, over| {
         std::thread::sleep(Duration::from_micros(20_000 + random.below(180_000)));
-        running.signal("STOP");
         // Those who wait for an answer get none any more: it stands still, and then it is dead.
-        let copied = std::fs::copy(image, next).map_err(|error| format!("the image cannot be copied: {error}"));
+        let copied = running
+            .freeze()
+            .and_then(|()| std::fs::copy(image, next).map_err(|error| format!("the image cannot be copied: {error}")));
         over.store(true, Ordering::Relaxed);
         running.kill9();
         copied.map(drop)

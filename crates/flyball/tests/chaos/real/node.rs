@@ -236,6 +236,14 @@ impl Running {
         signal(self.pid(), name);
     }
 
+    /// Makes it stand still. A signal is only on its way when it is sent, and on a machine with much to do all sorts
+    /// of things happen before it arrives.
+    pub fn freeze(&self) -> Result<(), String> {
+        self.signal("STOP");
+        let still = eventually(LONG, || stands_still(self.pid()).then_some(()));
+        still.ok_or_else(|| "told to stand still, it did not".to_owned())
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> Option<i32> {
         eventually(limit, || self.ended())
@@ -287,6 +295,15 @@ impl Drop for Running {
 /// Sends a signal to a process that is ours.
 pub fn signal(pid: u32, name: &str) {
     let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// No thread of it comes to any code of its own: one has stopped, so all must, and the others have too or wait for
+/// the disk.
+fn stands_still(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let state = |path: PathBuf| fs::read_to_string(path.join("stat")).ok()?.rsplit_once(") ")?.1.chars().next();
+    let states: Vec<_> = threads.filter_map(|thread| state(thread.ok()?.path())).collect();
+    states.contains(&'T') && states.iter().all(|state| ['T', 'D'].contains(state))
 }
 
 /// A port where nobody listens.
