@@ -23,6 +23,13 @@ pub const MUTATIONS: &[Mutation] = &[
         faults: &["F02", "F06"],
     },
     Mutation {
+        what: "the rest of a write that failed is left in the segment",
+        file: "crates/journal/src/log/segment.rs",
+        from: "        if self.dirty > self.used {\n            fill",
+        to: "        if self.dirty == u64::MAX {\n            fill",
+        faults: &["F09", "F10"],
+    },
+    Mutation {
         what: "the log goes on after a sync that failed",
         file: "crates/journal/src/log/writer.rs",
         from: "            self.failed.send_replace(Some(error.clone()));\n",
@@ -56,6 +63,13 @@ pub const MUTATIONS: &[Mutation] = &[
         from: "        storage.cut(&torn.segment, torn.offset).map_err(|error| failed(&torn.segment, error))?;\n",
         to: "",
         faults: &["F03"],
+    },
+    Mutation {
+        what: "compaction drops what a process still needs",
+        file: "crates/journal/src/log/retention.rs",
+        from: "is_some_and(|needed| *segment.name >= **needed)",
+        to: "is_some_and(|needed| *segment.name >= **needed && needed.is_empty())",
+        faults: &["F16", "F48"],
     },
     Mutation {
         what: "a log has as many owners as want it",
