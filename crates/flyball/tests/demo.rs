@@ -55,7 +55,7 @@ fn the_main_job_ends_within_a_minute_with_its_mission_achieved() {
     let scene = Scene::new();
     let ended = finish(&mut scene.run(), LONG).with_code(0);
     assert!(ended.stdout.contains("\nmission achieved\n"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("responder    stopped  1 run(s), mission completed"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("responder  stopped    1 run, mission completed"), "{}", ended.stdout);
     assert_eq!(ended.stderr, "");
     assert!(scene.servers_left(LONG).is_empty());
 }

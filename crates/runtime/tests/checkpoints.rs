@@ -2,33 +2,32 @@
 
 #[path = "support/paying.rs"]
 mod paying;
+#[path = "support/silent_till.rs"]
+mod silent_till;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_core_agent::{
-    CallError, Failure, Model, Reply, StepId, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
-};
+use flyball_core_agent::{CallError, Model, Reply, StepId, TriggerEvent, Turn, WantedCall};
 use flyball_journal::{Decision, Entry, Log, MemoryStorage, Record, Retention, doubts, history, read_storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts, Settlement};
 use flyball_triggers::Trigger;
 use futures::future::join_all;
 use serde_json::{Map, json};
 
-use paying::{journalled, pay};
+use paying::journalled;
+use silent_till::SilentTill;
 
 /// Pays for the event `pay` with a call that is never answered; says something to every other one.
 #[derive(Default)]
 struct Shop {
-    paid: AtomicUsize,
+    till: Arc<SilentTill>,
     a_run_takes: Duration,
 }
 
 struct Customer(Arc<Shop>);
-
-struct Till(Arc<Shop>);
 
 struct Plan(Arc<Shop>);
 
@@ -46,25 +45,13 @@ impl Model for Customer {
 }
 
 #[async_trait]
-impl Toolbox for Till {
-    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
-        Ok(pay(None))
-    }
-
-    async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
-        self.0.paid.fetch_add(1, Ordering::SeqCst);
-        Err(Failure::unknown("the line went dead").into())
-    }
-}
-
-#[async_trait]
 impl Blueprint for Plan {
     fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
         Ok(Vec::new())
     }
 
     async fn build(&self, past: &Past) -> Result<Built, String> {
-        Ok(journalled(past, Customer(Arc::clone(&self.0)), Arc::new(Till(Arc::clone(&self.0)))))
+        Ok(journalled(past, Customer(Arc::clone(&self.0)), Arc::clone(&self.0.till) as _))
     }
 }
 
@@ -134,7 +121,7 @@ async fn a_held_run_keeps_its_process_from_no_checkpoint_and_its_call_stays_know
     let decision = Decision::Happened { result: "paid".into() };
     second.resolve("p", Settlement { run, step, decision, note: "the till says so".into() }).await.expect("settled");
     until(&second, "it comes to its end", |status| status.events.completed == 1_501).await;
-    assert_eq!(shop.paid.load(Ordering::SeqCst), 1);
+    assert_eq!(shop.till.paid(), 1);
 }
 
 #[tokio::test]

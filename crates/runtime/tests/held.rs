@@ -2,21 +2,22 @@
 
 #[path = "support/paying.rs"]
 mod paying;
+#[path = "support/silent_till.rs"]
+mod silent_till;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_core_agent::{
-    CallError, Failure, ManualClock, Model, Reply, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent, Turn, WantedCall,
-};
+use flyball_core_agent::{CallError, ManualClock, Model, Reply, TriggerEvent, Turn, WantedCall};
 use flyball_journal::{Again, Entry, Log, MemoryStorage, Storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
 use flyball_triggers::{CronConfig, CronTrigger, Overlap, Trigger};
 use serde_json::json;
 
-use paying::{journalled, pay};
+use paying::journalled;
+use silent_till::SilentTill;
 
 #[tokio::test]
 async fn a_call_in_doubt_is_neither_made_nor_asked_for_again_while_its_run_is_held() {
@@ -29,7 +30,7 @@ async fn a_call_in_doubt_is_neither_made_nor_asked_for_again_while_its_run_is_he
     runtime.inject("p", event("second")).await.expect("taken");
     until_held(&runtime, 2).await;
     assert_eq!(shop.asked.load(Ordering::SeqCst), 2, "each run asks the model once");
-    assert_eq!(shop.paid.load(Ordering::SeqCst), 2, "each run pays once");
+    assert_eq!(shop.till.paid(), 2, "each run pays once");
     assert_eq!(held_entries(&runtime), 2, "each run is held once");
 }
 
@@ -49,7 +50,7 @@ async fn a_held_run_is_tried_once_at_the_next_start_and_its_call_is_not_made_aga
         }
     };
     tokio::time::timeout(Duration::from_secs(20), tried).await.expect("it is tried again");
-    assert_eq!((shop.asked.load(Ordering::SeqCst), shop.paid.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!((shop.asked.load(Ordering::SeqCst), shop.till.paid()), (1, 1));
 }
 
 #[tokio::test]
@@ -76,12 +77,10 @@ async fn a_held_run_does_not_silence_the_clock_that_began_it() {
 #[derive(Default)]
 struct Shop {
     asked: AtomicUsize,
-    paid: AtomicUsize,
+    till: Arc<SilentTill>,
 }
 
 struct Customer(Arc<Shop>);
-
-struct Till(Arc<Shop>);
 
 struct Plan(Arc<Shop>, Option<ManualClock>);
 
@@ -91,18 +90,6 @@ impl Model for Customer {
         self.0.asked.fetch_add(1, Ordering::SeqCst);
         let call = WantedCall { id: "c".into(), name: "pay".into(), args: json!({}) };
         Ok(Reply { calls: vec![call], ..Reply::default() })
-    }
-}
-
-#[async_trait]
-impl Toolbox for Till {
-    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
-        Ok(pay(None))
-    }
-
-    async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
-        self.0.paid.fetch_add(1, Ordering::SeqCst);
-        Err(Failure::unknown("the line went dead").into())
     }
 }
 
@@ -117,7 +104,7 @@ impl Blueprint for Plan {
     }
 
     async fn build(&self, past: &Past) -> Result<Built, String> {
-        Ok(journalled(past, Customer(Arc::clone(&self.0)), Arc::new(Till(Arc::clone(&self.0)))))
+        Ok(journalled(past, Customer(Arc::clone(&self.0)), Arc::clone(&self.0.till) as _))
     }
 }
 
@@ -186,7 +173,7 @@ async fn after_a_torn_end_a_call_that_may_have_been_made_waits_for_an_operator_w
     runtime.start("p").await.expect("it starts");
     runtime.resume("p").await.expect("it goes on");
     until_held(&runtime, 1).await;
-    assert_eq!(shop.paid.load(Ordering::SeqCst), 0, "it may have been paid for already");
+    assert_eq!(shop.till.paid(), 0, "it may have been paid for already");
     let records = runtime.log().records("p").expect("read");
     let doubt = flyball_journal::doubts(&records).pop().expect("it is in doubt");
     assert!(doubt.why.contains("the end of the journal was lost"), "{}", doubt.why);
@@ -194,7 +181,7 @@ async fn after_a_torn_end_a_call_that_may_have_been_made_waits_for_an_operator_w
     let settlement = flyball_runtime::Settlement { run: doubt.run, step: doubt.step, decision, note };
     runtime.resolve("p", settlement).await.expect("it is settled");
     let paid = async {
-        while shop.paid.load(Ordering::SeqCst) == 0 {
+        while shop.till.paid() == 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -215,5 +202,5 @@ async fn after_a_sound_end_nothing_is_in_doubt() {
     runtime.resume("p").await.expect("it goes on");
     // The till says nothing, so it is held afterwards; but it was paid.
     until_held(&runtime, 1).await;
-    assert_eq!(shop.paid.load(Ordering::SeqCst), 1);
+    assert_eq!(shop.till.paid(), 1);
 }

@@ -8,18 +8,15 @@ mod tell;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use flyball_journal::Retention;
-use flyball_runtime::Control;
 
 use super::validate::{self, MISTAKE};
-use super::{At, Output, doubt, output};
+use super::{At, Output, output};
 use crate::instance::DataDir;
 use crate::manifest::{self, Manifest};
-use crate::words::counted;
 use ending::{Ending, Signals};
 use hangup::Hangup;
 
@@ -42,16 +39,6 @@ pub struct Run {
     /// How to print: json prints every record, one a line
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-}
-
-/// Nobody hears the answers of calls that are under way now. What cannot be read is told by whoever asks for it.
-fn tell_doubts(data: &DataDir) {
-    let count = doubt::count_left(data).unwrap_or_default();
-    if count > 0 {
-        let are = if count == 1 { "is" } else { "are" };
-        let data = data.path().display();
-        output::line(&format!("  {} {are} in doubt: see `flyball indoubt --data {data}`", counted(count, "call")));
-    }
 }
 
 /// When a run ends by itself.
@@ -105,14 +92,7 @@ impl Run {
             ending = ending::wait(&running, plan.until, &mut signals) => ending,
             () = hangup.comes() => Ending::Signal(hangup::NAME),
         };
-        let runtime = Arc::clone(&running.runtime);
-        let code = running.finish(ending, plan.output, &mut signals).await?;
-        // Where every event has its end, the journal need not be looked through.
-        let unfinished = runtime.status().await.processes.values().any(|process| process.open_events > 0);
-        if plan.output == Output::Human && unfinished {
-            tell_doubts(&plan.data);
-        }
-        Ok(code)
+        running.finish(ending, plan.output, &mut signals).await
     }
 
     fn plan(self, data: Option<PathBuf>) -> Result<Plan, manifest::ManifestError> {

@@ -1,6 +1,6 @@
 //! A call that was under way when its runtime ended, and who tells of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::SOUND;
 use crate::binary::{LONG, Live, Scene, eventually};
@@ -12,8 +12,8 @@ fn scene() -> Scene {
     scene
 }
 
-fn started(scene: &Scene) -> Live {
-    let live = Live::start(scene.run().args(["--until", "signal"]).env("PIPELINE_INCIDENT", "off"));
+fn started(scene: &Scene, output: &str) -> Live {
+    let live = Live::start(scene.run().args(["--until", "signal", "-o", output]).env("PIPELINE_INCIDENT", "off"));
     eventually(LONG, || scene.ask(&["ps"]).stdout.matches("awaiting").count().eq(&3).then_some(())).expect("all three are up");
     live
 }
@@ -21,7 +21,7 @@ fn started(scene: &Scene) -> Live {
 #[test]
 fn a_call_that_a_stop_left_in_doubt_is_told_by_the_summary_by_why_and_by_ps() {
     let scene = scene();
-    let mut live = started(&scene);
+    let mut live = started(&scene, "human");
     let held = scene.hold_pipeline();
     let order = json!({"action": "quarantine", "file": SOUND, "reason": "a test"});
     scene.ask(&["send", "analysis.complete", "--data", &order.to_string()]).with_code(0);
@@ -37,7 +37,11 @@ fn a_call_that_a_stop_left_in_doubt_is_told_by_the_summary_by_why_and_by_ps() {
     assert!(line.contains("quarantine_file") && line.contains("`flyball indoubt`"), "{why}");
     assert_eq!(scene.ask_json(&["why", "responder"])["in_doubt"][0]["tool"], "quarantine_file");
 
-    let _live = started(&scene);
+    let live = started(&scene, "json");
     let ps = eventually(LONG, || Some(scene.ask(&["ps"]).stdout).filter(|ps| ps.contains("held run"))).expect("it is held");
     assert!(ps.contains("`flyball indoubt`"), "{ps}");
+    live.signal("TERM");
+    let ended = live.end(LONG).with_code(0);
+    let summary: Value = serde_json::from_str(ended.stdout.lines().last().expect("there is one")).expect("it is JSON");
+    assert_eq!(summary["calls_in_doubt"], 1, "{summary}");
 }

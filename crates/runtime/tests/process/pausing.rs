@@ -1,10 +1,11 @@
 //! Pauses: on record before anyone is told, and there until someone ends them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_core_agent::Directive;
 use flyball_journal::LifecycleState;
-use flyball_runtime::{Control, ProcessSpec, Restart, RestartPolicy};
+use flyball_runtime::{AgentRuntime, Control, ProcessSpec, Restart, RestartPolicy};
 
 use crate::support::{Act, Bench};
 
@@ -81,15 +82,7 @@ async fn a_pause_outlives_the_end_of_a_lifetime_and_not_a_stop() {
 #[tokio::test]
 async fn a_pause_outlives_a_restart_after_a_failure() {
     let bench = Bench::new();
-    let mut spec = ProcessSpec::new("p");
-    (spec.concurrency, spec.max_consecutive_failures) = (2, 1);
-    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 1, backoff: Duration::from_millis(1) };
-    spec.max_invocation_time = Some(Duration::from_millis(300));
-    let runtime = bench.runtime(spec, Act::Hang);
-    runtime.start("p").await.expect("it starts");
-    runtime.inject("p", bench.event("e1")).await.expect("taken");
-    bench.until(&runtime, |status| status.active_runs == 1).await;
-    runtime.pause("p", "lunch").await.expect("paused");
+    let runtime = paused_and_about_to_fail(&bench, Duration::from_millis(1)).await;
     bench.until(&runtime, |status| status.restart_count == 1 && status.state == LifecycleState::Suspended).await;
     assert_eq!(runtime.process_status("p").await.expect("status").reason, "lunch");
 }
@@ -97,15 +90,7 @@ async fn a_pause_outlives_a_restart_after_a_failure() {
 #[tokio::test]
 async fn a_pause_outlives_a_crash_while_a_restart_is_waited_for() {
     let bench = Bench::new();
-    let mut spec = ProcessSpec::new("p");
-    (spec.concurrency, spec.max_consecutive_failures) = (2, 1);
-    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 1, backoff: Duration::from_secs(60) };
-    spec.max_invocation_time = Some(Duration::from_millis(300));
-    let runtime = bench.runtime(spec, Act::Hang);
-    runtime.start("p").await.expect("it starts");
-    runtime.inject("p", bench.event("e1")).await.expect("taken");
-    bench.until(&runtime, |status| status.active_runs == 1).await;
-    runtime.pause("p", "lunch").await.expect("paused");
+    let runtime = paused_and_about_to_fail(&bench, Duration::from_secs(60)).await;
     bench.until(&runtime, |status| status.state == LifecycleState::Failed).await;
     bench.flush(&runtime).await;
     let bench = bench.crash();
@@ -115,8 +100,22 @@ async fn a_pause_outlives_a_crash_while_a_restart_is_waited_for() {
     assert_eq!((status.state, status.reason.as_str()), (LifecycleState::Suspended, "lunch"));
 }
 
+/// Paused while a run is on, with which it will fail, and then be started again.
+async fn paused_and_about_to_fail(bench: &Bench, backoff: Duration) -> Arc<AgentRuntime> {
+    let mut spec = ProcessSpec::new("p");
+    (spec.concurrency, spec.max_consecutive_failures) = (2, 1);
+    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 1, backoff };
+    spec.max_invocation_time = Some(Duration::from_millis(300));
+    let runtime = bench.runtime(spec, Act::Hang);
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.active_runs == 1).await;
+    runtime.pause("p", "lunch").await.expect("paused");
+    runtime
+}
+
 /// How often it was started.
-fn starts(bench: &Bench, runtime: &flyball_runtime::AgentRuntime) -> usize {
+fn starts(bench: &Bench, runtime: &AgentRuntime) -> usize {
     let starting = |entry: &&flyball_journal::Entry| {
         matches!(entry, flyball_journal::Entry::StateTransition { to_state: LifecycleState::Starting, .. })
     };

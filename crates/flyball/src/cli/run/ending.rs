@@ -13,9 +13,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Until;
 use super::start::Running;
-use crate::cli::Output;
 use crate::cli::output::{self, colour};
+use crate::cli::{Output, doubt};
 use crate::instance::DataDir;
+use crate::words::counted;
 
 /// A second signal within this time of the first is taken for the same.
 const GRACE: Duration = Duration::from_secs(1);
@@ -132,6 +133,8 @@ fn mission(process: &ProcessStatus) -> Option<&str> {
 struct Summary {
     ended_by: String,
     achieved: Option<bool>,
+    /// Calls of which nobody knows whether they happened.
+    calls_in_doubt: usize,
     processes: Vec<Line>,
 }
 
@@ -161,7 +164,7 @@ impl Running {
             // Said first: to stop takes its time.
             output::fail(&anyhow!("{why}; nothing more can be recorded, so nothing more is done. {JOURNAL_ADVICE}"));
         }
-        let runtime = std::sync::Arc::clone(&self.runtime);
+        let (runtime, data) = (std::sync::Arc::clone(&self.runtime), self.data.clone());
         tokio::select! {
             () = self.close() => {}
             signal = signals.next_after(GRACE) => {
@@ -170,9 +173,9 @@ impl Running {
                 return Ok(ExitCode::from(IMPATIENT));
             }
         }
-        let summary = sum_up(&ending, &runtime.status().await);
+        let summary = sum_up(&ending, &runtime.status().await, &data);
         match output {
-            Output::Human => print(&summary),
+            Output::Human => print(&summary, &data),
             Output::Json => output::json_line(&summary)?,
         }
         let lost = summary.achieved == Some(false)
@@ -188,7 +191,7 @@ impl Summary {
     }
 }
 
-fn sum_up(ending: &Ending, status: &RuntimeStatus) -> Summary {
+fn sum_up(ending: &Ending, status: &RuntimeStatus, data: &DataDir) -> Summary {
     let states: Vec<&str> = status.processes.values().filter_map(mission).collect();
     let achieved = (*ending == Ending::Missions).then(|| states.iter().all(|state| *state == "completed"));
     let ended_by = match ending {
@@ -206,10 +209,18 @@ fn sum_up(ending: &Ending, status: &RuntimeStatus) -> Summary {
         held_runs: process.held_runs.len(),
         mission: mission(process).map(str::to_owned),
     };
-    Summary { ended_by: ended_by.to_owned(), achieved, processes: status.processes.values().map(line).collect() }
+    let processes = status.processes.values().map(line).collect();
+    Summary { ended_by: ended_by.to_owned(), achieved, calls_in_doubt: in_doubt(status, data), processes }
 }
 
-fn print(summary: &Summary) {
+/// Nobody hears the answers of calls that were under way. What cannot be read is told by whoever asks for it.
+fn in_doubt(status: &RuntimeStatus, data: &DataDir) -> usize {
+    // Where every event has its end, the journal need not be looked through.
+    let unfinished = status.processes.values().any(|process| process.open_events > 0);
+    if unfinished { doubt::count_left(data).unwrap_or_default() } else { 0 }
+}
+
+fn print(summary: &Summary, data: &DataDir) {
     output::line("");
     let title = match summary.achieved {
         Some(true) => "mission achieved".to_owned(),
@@ -222,16 +233,25 @@ fn print(summary: &Summary) {
         _ => title,
     };
     output::line(&title);
+    let width = summary.processes.iter().map(|process| process.name.len()).max().unwrap_or_default();
     for process in &summary.processes {
         let mission = process.mission.as_ref().map(|state| format!(", mission {state}")).unwrap_or_default();
-        let pending =
-            if process.pending_events > 0 { format!(", {} event(s) waiting", process.pending_events) } else { String::new() };
-        let held = if process.held_runs > 0 { format!(", {} run(s) held", process.held_runs) } else { String::new() };
+        let pending = unless_none(process.pending_events, |count| format!(", {} waiting", counted(count, "event")));
+        let held = unless_none(process.held_runs, |count| format!(", {} held", counted(count, "run")));
         output::line(&format!(
-            "  {:<12} {:<8} {} run(s){mission}{pending}{held}",
+            "  {:<width$}  {:<9}  {}{mission}{pending}{held}",
             process.name,
             process.state.to_string(),
-            process.invocation_count
+            counted(process.invocation_count, "run")
         ));
     }
+    if summary.calls_in_doubt > 0 {
+        let are = if summary.calls_in_doubt == 1 { "is" } else { "are" };
+        let (calls, data) = (counted(summary.calls_in_doubt, "call"), data.path().display());
+        output::line(&format!("  {calls} {are} in doubt: see `flyball indoubt --data {data}`"));
+    }
+}
+
+fn unless_none(count: usize, said: impl Fn(usize) -> String) -> String {
+    if count > 0 { said(count) } else { String::new() }
 }
