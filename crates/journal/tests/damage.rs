@@ -140,17 +140,40 @@ async fn a_torn_end_does_not_make_a_damaged_process_whole() {
     }
     drop(log);
     // The line that closes a segment's last batch: the next segment says that more was there.
-    let first = storage.list().expect("listed").remove(0);
-    let bytes = storage.read(&first).expect("read");
-    let commit = b"{\"commit\"";
-    let last = bytes.windows(commit.len()).rposition(|window| window == commit).expect("a commit line");
-    storage.damage(&first, |bytes| bytes[last + 20] ^= 4);
+    damage_last_commit(&storage, &storage.list().expect("listed")[0]);
     let before = open(&storage.fork()).1.damaged.into_keys().collect::<Vec<_>>();
     assert!(!before.is_empty());
     tear(&storage);
     for life in 0..3 {
         let damaged = open(&storage).1.damaged;
         assert_eq!(damaged.keys().cloned().collect::<Vec<_>>(), before, "life {life}: {damaged:?}");
+    }
+}
+
+/// Flips a bit in the line that closes the last batch of a segment.
+fn damage_last_commit(storage: &MemoryStorage, segment: &str) {
+    let bytes = storage.read(segment).expect("read");
+    let commit = b"{\"commit\"";
+    let last = bytes.windows(commit.len()).rposition(|window| window == commit).expect("a commit line");
+    storage.damage(segment, |bytes| bytes[last + 20] ^= 4);
+}
+
+#[tokio::test]
+async fn a_torn_end_begins_in_the_last_segment_and_takes_no_trace_of_damage_before_it_away() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    while storage.list().expect("listed").len() < 2 {
+        append(&log, "a", vec![event()]).await;
+    }
+    drop(log);
+    let names = storage.list().expect("listed");
+    damage_last_commit(&storage, &names[0]);
+    damage_last_commit(&storage, &names[1]);
+    for life in 0..3 {
+        let (_, recovery) = open(&storage);
+        assert!(recovery.damaged.contains_key("a"), "life {life}: {:?}", recovery.torn);
+        assert_eq!(recovery.torn.is_some(), life == 0, "life {life}: {:?}", recovery.torn);
+        assert!(recovery.torn.is_none_or(|torn| torn.segment == names[1]), "life {life}");
     }
 }
 

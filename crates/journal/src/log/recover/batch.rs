@@ -72,11 +72,6 @@ impl Batch {
         self.lines.iter().all(|waiting| waiting.line.is_ok())
     }
 
-    /// No line is one that was written.
-    pub fn is_unreadable(&self) -> bool {
-        self.lines.iter().all(|waiting| waiting.line.is_err())
-    }
-
     /// Everything that is wrong with the lines can come from parts of the file that were never written:
     /// a power cut before the sync returned leaves that. `before_commit` says that blank bytes stand
     /// before the commit line.

@@ -78,11 +78,10 @@ impl<'a, T: Kept> Reader<'a, T> {
     /// not read, checked where they were.
     fn header(&mut self, header: Header) -> Result<(), NotUnderstood> {
         self.judge_garbled()?;
-        if self.batch.is_unreadable() {
-            // Dirt in the blank end of the segment before. What was lost there this header and the commits know;
-            // it is no part of the batch that comes now.
-            self.batch = Batch::default();
-        }
+        // A segment has a name once all before it is durable. So what still waits for its commit is dirt, or a batch
+        // that was damaged, and no torn end: it must not be cut off together with this header, which says whose
+        // records are missing. Nor is it a part of the batch that comes now.
+        self.batch = Batch::default();
         if self.skipped {
             self.recovery.last_seq = header.first.saturating_sub(1);
         }
