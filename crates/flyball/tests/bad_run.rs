@@ -294,9 +294,24 @@ fn a_start_that_hangs_ends_at_a_signal() {
     binary::eventually(LONG, || (!scene.servers().is_empty()).then_some(())).expect("the server was started");
     live.signal("INT");
     let ended = live.end(Duration::from_secs(20)).with_code(0);
-    assert_eq!(ended.stderr, "ended by SIGINT before everything was up\n");
+    assert!(ended.stdout.contains("ended by SIGINT\n  lone  stopped    0 runs\n"), "{}", ended.stdout);
     assert!(scene.servers_left(LONG).is_empty(), "the server was left running");
     assert!(!scene.data().join("instance.json").exists());
+}
+
+#[test]
+fn a_signal_while_one_agent_hangs_in_its_start_ends_the_others_in_order() {
+    let scene = scripted(r#"servers: {tool: {command: sleep, args: ["600"]}}"#);
+    scene.write("well.agent", "name: well\nmodel: scripted:lone.script.yaml\ntriggers: [{type: event, event_type: to.well}]\n");
+    let mut live = Live::start(&mut scene.run());
+    live.says("well         . ready");
+    scene.ask(&["emit", "to.well"]).with_code(0);
+    live.says("well         + all is well");
+    live.signal("TERM");
+    let ended = live.end(Duration::from_secs(20)).with_code(0);
+    let summary = "ended by SIGTERM\n  lone  stopped    0 runs\n  well  stopped    1 run\n";
+    assert!(ended.stdout.ends_with(summary), "{}", ended.stdout);
+    assert!(scene.servers_left(LONG).is_empty(), "the server was left running");
 }
 
 /// Wakes the agent, once it listens.

@@ -82,6 +82,17 @@ fn the_damaged_file_is_in_quarantine_and_its_good_rows_are_in_the_database() {
 }
 
 #[test]
+fn a_mission_of_an_agent_that_never_came_up_is_not_achieved() {
+    let scene = Scene::new();
+    let mission = "mission: {enabled: true, objective: be there, success_criteria: it is there}";
+    let servers = "servers: {tool: {command: no-such-program}}";
+    scene.write("absent.agent", &format!("name: absent\nmodel: scripted:pipeline-ops.script.yaml\n{servers}\n{mission}\n"));
+    let ended = finish(&mut scene.run(), LONG).with_code(1);
+    assert!(ended.stdout.contains("mission NOT achieved"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("responder  stopped    1 run, mission completed"), "{}", ended.stdout);
+}
+
+#[test]
 fn every_line_of_the_journal_is_json_or_blank() {
     let scene = Scene::new();
     finish(&mut scene.run(), LONG).with_code(0);

@@ -6,7 +6,6 @@ mod paying;
 mod silent_till;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;

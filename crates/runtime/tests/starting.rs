@@ -77,6 +77,9 @@ async fn one_that_takes_long_to_come_up_holds_up_the_others_for_a_moment_and_hea
     assert_eq!(runtime.emit("late.hello", "test", json!(1)).await.expect("taken"), 2, "both hear");
     until(&runtime, "well", |status| status.invocation_count == 1).await;
     assert_eq!(runtime.process_status("slow").await.expect("there is one").state, LifecycleState::Starting);
+    // Nobody can put a start behind this one that would undo a stop.
+    let again = runtime.start("slow").await.expect_err("it is on").to_string();
+    assert!(again.contains("starting already"), "{again}");
     // And it is told to stop as quickly as one that is up.
     tokio::time::timeout(Duration::from_secs(10), runtime.stop("slow")).await.expect("it is broken off").expect("it stops");
     let failed = tokio::time::timeout(Duration::from_secs(10), all).await.expect("all are answered").expect("no panic");

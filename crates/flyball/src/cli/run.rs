@@ -85,8 +85,8 @@ impl Run {
         let (mut signals, mut hangup) = (Signals::listen()?, Hangup::listen()?);
         let running = tokio::select! {
             running = start::start(&plan) => running?,
-            signal = signals.next() => return Ok(ending::before_it_was_up(&plan.data, signal)),
-            () = hangup.comes() => return Ok(ending::before_it_was_up(&plan.data, hangup::NAME)),
+            signal = signals.next() => return Ok(ending::before_it_began(&plan.data, signal)),
+            () = hangup.comes() => return Ok(ending::before_it_began(&plan.data, hangup::NAME)),
         };
         let ending = tokio::select! {
             ending = ending::wait(&running, plan.until, &mut signals) => ending,

@@ -62,7 +62,7 @@ impl Runs {
         }
         // Beside the list: what could not be read is missing in it.
         for (process, what) in damaged.iter().filter(|(process, _)| name.as_ref().is_none_or(|name| name == *process)) {
-            eprintln!("warning: {process}: {}", damage_advice(what));
+            output::note(&format!("warning: {process}: {}", damage_advice(what)));
         }
         Ok(ExitCode::SUCCESS)
     }

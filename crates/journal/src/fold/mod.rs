@@ -68,6 +68,17 @@ pub struct Pause {
     pub until: Option<DateTime<Utc>>,
 }
 
+impl Pause {
+    /// It ends by itself no earlier than at `until`: one that must be ended by somebody outlasts every other.
+    pub fn lasts_until(&self, until: Option<DateTime<Utc>>) -> bool {
+        match (self.until, until) {
+            (None, Some(_)) => true,
+            (None, None) | (Some(_), None) => false,
+            (Some(own), Some(until)) => own >= until,
+        }
+    }
+}
+
 /// An event and what the agent said to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
@@ -188,7 +199,9 @@ impl ProcessFold {
                 }
                 self.invocation_count += 1;
                 self.consecutive_failures = 0;
-                if let Directive::Pause { why, until } = outcome.directive {
+                if let Directive::Pause { why, until } = outcome.directive
+                    && !self.pause.as_ref().is_some_and(|pause| pause.lasts_until(until))
+                {
                     self.pause = Some(Pause { why, until });
                 }
             }

@@ -68,15 +68,39 @@ impl Commands {
         }
     }
 
-    /// Comes when the process is told to stop. What else it is asked to do waits. Cancel-safe.
+    /// Comes when the process, which is starting, is told to stop. What else it is asked to do waits, as far as there
+    /// is room for it; but not for one more start, which would follow upon the stop. Cancel-safe.
     pub async fn stop(&mut self) -> Stop {
-        while self.waiting.len() < MAX_COMMANDS {
+        loop {
             match self.taken.recv().await {
                 Some(Command::Stop(stop)) => return stop,
-                Some(other) => self.waiting.push_back(other),
+                Some(Command::Start(start)) => {
+                    drop(start.answer.send(Err(ControlError::State("the process is starting already".into()))));
+                }
+                Some(other) if self.waiting.len() < MAX_COMMANDS => self.waiting.push_back(other),
+                Some(other) => other.refuse("the process is starting, and much waits for it already: try again"),
                 None => return Stop { listen: false, answer: None },
             }
         }
-        std::future::pending().await
+    }
+}
+
+impl Command {
+    /// Answers it with no.
+    pub fn refuse(self, why: &str) {
+        let error = || ControlError::State(why.to_owned());
+        // Whoever asked may have stopped waiting.
+        match self {
+            Self::Inject { answer, .. } => drop(answer.send(Err(Refusal::Closed))),
+            Self::Layer { answer, .. } => drop(answer.send(Err(error()))),
+            Self::Stop(Stop { answer, .. }) => drop(answer.map(|answer| answer.send(Err(error())))),
+            Self::Start(Start { answer, .. })
+            | Self::StopListening(answer)
+            | Self::Pause { answer, .. }
+            | Self::Resume(answer)
+            | Self::Put { answer, .. }
+            | Self::Resolve { answer, .. }
+            | Self::DeadLetter { answer, .. } => drop(answer.send(Err(error()))),
+        }
     }
 }

@@ -15,7 +15,6 @@ use super::next_run::{Choice, Known};
 use super::pausing::{IDLE, Pause};
 use super::reception::Heard;
 use super::run::{RunEnd, Task};
-use super::supervise::tell;
 
 use crate::ControlError;
 
@@ -219,7 +218,7 @@ impl Life {
         match directive {
             Directive::Continue => Next::GoOn,
             Directive::Pause { why, until } => {
-                self.pause = Some(Pause { why, until, idle: false });
+                self.pause_until(why, until);
                 Next::GoOn
             }
             Directive::Stop { why } => Next::Stop { why, listen: false, answer: None },
@@ -330,13 +329,11 @@ impl Life {
         self.listeners.stop(listen).await;
         self.cancel.cancel();
         self.drain(listen).await;
-        match self.end(LifecycleState::Stopped, why).await {
-            Ok(()) => End::Stopped { listen, answer },
-            Err(error) => {
-                tell(answer, Ok(()));
-                End::Failed { why: error, had_success: self.had_success }
-            }
+        if let Err(error) = self.end(LifecycleState::Stopped, why).await {
+            // An order to stop is obeyed all the same.
+            tracing::error!(process = %self.spec.name, %error, "that the process has stopped could not be recorded");
         }
+        End::Stopped { listen, answer }
     }
 
     async fn fail(&mut self, why: String) -> End {

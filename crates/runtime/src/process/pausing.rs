@@ -29,15 +29,23 @@ impl Life {
     /// Holds back new runs. What is on goes on; that it is paused shows already, and outlives a crash.
     pub async fn pause(&mut self, why: &str) -> Result<(), ControlError> {
         use LifecycleState::{Awaiting, Suspended};
-        let mut from = self.reception.fold.state;
-        if self.reception.fold.pause.is_some() && from != Awaiting {
+        let from = self.reception.fold.state;
+        let entries = match self.reception.fold.pause {
             // Another reason takes the place of the one on record.
-            self.reception.push(transition(from, Awaiting, "paused anew")).map_err(ControlError::Failed)?;
-            from = Awaiting;
-        }
-        self.reception.append(transition(from, Suspended, why)).await?;
+            Some(_) if from != Awaiting => vec![transition(from, Awaiting, "paused anew"), transition(Awaiting, Suspended, why)],
+            _ => vec![transition(from, Suspended, why)],
+        };
+        self.reception.append_all(entries).await?;
         self.pause = Some(Pause { why: why.to_owned(), until: None, idle: false });
         Ok(())
+    }
+
+    /// A run, or a layer, wants a pause. One that lasts longer stays, and so does the reason for it.
+    pub fn pause_until(&mut self, why: String, until: Option<DateTime<Utc>>) {
+        let lasting = |pause: &Pause| !pause.idle && Recorded { why: String::new(), until: pause.until }.lasts_until(until);
+        if !self.pause.as_ref().is_some_and(lasting) {
+            self.pause = Some(Pause { why, until, idle: false });
+        }
     }
 
     /// Ends a pause, if there is one.

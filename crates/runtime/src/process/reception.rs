@@ -139,10 +139,18 @@ impl Reception {
 
     /// Records an entry durably, and lets it move the state.
     pub async fn append(&mut self, entry: Entry) -> Result<(), ControlError> {
-        let recorded = self.journal.append(vec![entry.clone()]).await;
-        let Appended { seq, at } =
+        self.append_all(vec![entry]).await
+    }
+
+    /// The same of entries of which there is none without the others.
+    pub async fn append_all(&mut self, entries: Vec<Entry>) -> Result<(), ControlError> {
+        let recorded = self.journal.append(entries.clone()).await;
+        let Appended { seq: last, at } =
             recorded.map_err(|error| ControlError::Failed(format!("it could not be recorded: {error}")))?;
-        self.apply(seq, at, entry);
+        let first = last + 1 - entries.len() as u64;
+        for (seq, entry) in (first..).zip(entries) {
+            self.apply(seq, at, entry);
+        }
         Ok(())
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_context::Context;
-use flyball_journal::{Entry, Journal, LifecycleState, Recovered};
+use flyball_journal::{Entry, Journal, LifecycleState, Recovered, append_patiently};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::commands::{Answer, Command, Commands, Deaf, Start, Stop};
 use super::life::{ASKED_TO_STOP, End, Life, Unstarted};
@@ -192,9 +193,14 @@ impl Supervisor {
         if let Some(damage) = &self.damage {
             return Err((Unstarted::Failed(damaged(damage)), Box::new(resting)));
         }
-        let records = match self.records(&*Arc::clone(&resting.reception.journal)).await {
+        let journal = Arc::clone(&resting.reception.journal);
+        let records = tokio::select! {
+            records = self.records(&*journal) => records.map_err(Unstarted::Failed),
+            stop = commands.stop() => Err(Unstarted::Stopped(stop)),
+        };
+        let records = match records {
             Ok(records) => records,
-            Err(why) => return Err((Unstarted::Failed(why), Box::new(resting))),
+            Err(unstarted) => return Err((unstarted, Box::new(resting))),
         };
         let fold = resting.reception.fold.clone();
         let past = Past { records, fold, journal: Arc::clone(&resting.reception.journal), cause };
@@ -234,8 +240,9 @@ impl Supervisor {
     async fn records(&mut self, journal: &dyn Journal) -> Result<Records, String> {
         let found = self.recovered.take();
         if found.is_none() {
-            // Waiting for an append brings everything before it to the storage.
-            journal.append(Vec::new()).await.map_err(|error| error.to_string())?;
+            // Waiting for an append brings everything before it to the storage. A disk that is full for a while is no
+            // reason to give a process up; who waits for this start can break it off.
+            append_patiently(journal, Vec::new(), &CancellationToken::new()).await.map_err(|error| error.to_string())?;
         }
         Ok(Records::new(Arc::clone(&self.surroundings.log), &self.spec.name, found))
     }
@@ -285,11 +292,14 @@ impl Supervisor {
     /// Answers a command while the process is not alive.
     async fn answer(&self, command: Command, resting: &mut Resting) {
         let state = self.shown.borrow().base.state;
-        let error = ControlError::State(format!("the process is {state}: start it first"));
         match command {
             Command::Stop(Stop { listen: true, answer }) => tell(answer, Ok(())),
             Command::Stop(Stop { listen: false, answer }) => {
                 resting.stop_listening().await;
+                if state == LifecycleState::Failed {
+                    // It stays as it is by somebody's will from now on, and a pause of it is over.
+                    self.stopped(resting).await;
+                }
                 tell(answer, Ok(()));
             }
             Command::StopListening(answer) => {
@@ -301,14 +311,7 @@ impl Supervisor {
             Command::DeadLetter { event_id, again, note, answer } => {
                 drop(answer.send(resting.reception.see_to(&event_id, again, note).await));
             }
-            Command::Start(Start { answer, .. })
-            | Command::Resume(answer)
-            | Command::Pause { answer, .. }
-            | Command::Put { answer, .. } => {
-                tell(Some(answer), Err(error));
-            }
-            Command::Inject { answer, .. } => drop(answer.send(Err(flyball_triggers::Refusal::Closed))),
-            Command::Layer { answer, .. } => drop(answer.send(Err(error))),
+            other => other.refuse(&format!("the process is {state}: start it first")),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core_agent::Directive;
+use flyball_core_agent::{Clock, Directive};
 use flyball_journal::LifecycleState;
 use flyball_runtime::{AgentRuntime, Control, ProcessSpec, Restart, RestartPolicy};
 
@@ -82,7 +82,7 @@ async fn a_pause_outlives_the_end_of_a_lifetime_and_not_a_stop() {
 #[tokio::test]
 async fn a_pause_outlives_a_restart_after_a_failure() {
     let bench = Bench::new();
-    let runtime = paused_and_about_to_fail(&bench, Duration::from_millis(1)).await;
+    let runtime = paused_and_about_to_fail(&bench, RestartPolicy::OnFailure, Duration::from_millis(1)).await;
     bench.until(&runtime, |status| status.restart_count == 1 && status.state == LifecycleState::Suspended).await;
     assert_eq!(runtime.process_status("p").await.expect("status").reason, "lunch");
 }
@@ -90,7 +90,7 @@ async fn a_pause_outlives_a_restart_after_a_failure() {
 #[tokio::test]
 async fn a_pause_outlives_a_crash_while_a_restart_is_waited_for() {
     let bench = Bench::new();
-    let runtime = paused_and_about_to_fail(&bench, Duration::from_secs(60)).await;
+    let runtime = paused_and_about_to_fail(&bench, RestartPolicy::OnFailure, Duration::from_secs(60)).await;
     bench.until(&runtime, |status| status.state == LifecycleState::Failed).await;
     bench.flush(&runtime).await;
     let bench = bench.crash();
@@ -100,11 +100,48 @@ async fn a_pause_outlives_a_crash_while_a_restart_is_waited_for() {
     assert_eq!((status.state, status.reason.as_str()), (LifecycleState::Suspended, "lunch"));
 }
 
+#[tokio::test]
+async fn a_pause_that_ends_by_itself_takes_the_place_of_none_that_does_not() {
+    let bench = Bench::new();
+    let until = Some(bench.clock.now() + chrono::TimeDelta::hours(1));
+    let runtime =
+        bench.runtime(ProcessSpec::new("p"), Act::DirectLate(Directive::Pause { why: "the day's budget".into(), until }));
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.active_runs == 1).await;
+    runtime.pause("p", "lunch").await.expect("paused");
+    bench.until(&runtime, |status| status.invocation_count == 1 && status.active_runs == 0).await;
+    bench.clock.advance(Duration::from_secs(7_200));
+    runtime.inject("p", bench.event("e2")).await.expect("taken");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let paused = |status: &flyball_runtime::ProcessStatus| (status.state, status.reason.clone(), status.invocation_count);
+    let lunch = (LifecycleState::Suspended, "lunch".to_owned(), 1);
+    assert_eq!(paused(&runtime.process_status("p").await.expect("status")), lunch);
+    // And so it is on record.
+    bench.flush(&runtime).await;
+    let bench = bench.crash();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    assert_eq!(paused(&runtime.process_status("p").await.expect("status")), lunch);
+}
+
+#[tokio::test]
+async fn to_stop_a_process_that_has_failed_ends_its_pause() {
+    let bench = Bench::new();
+    let runtime = paused_and_about_to_fail(&bench, RestartPolicy::Never, Duration::ZERO).await;
+    bench.until(&runtime, |status| status.given_up).await;
+    runtime.stop("p").await.expect("stopped");
+    let status = runtime.process_status("p").await.expect("status");
+    assert_eq!((status.state, status.reason.as_str()), (LifecycleState::Stopped, "asked to stop"));
+    runtime.start("p").await.expect("someone asked for it");
+    assert_eq!(runtime.process_status("p").await.expect("status").state, LifecycleState::Awaiting);
+}
+
 /// Paused while a run is on, with which it will fail, and then be started again.
-async fn paused_and_about_to_fail(bench: &Bench, backoff: Duration) -> Arc<AgentRuntime> {
+async fn paused_and_about_to_fail(bench: &Bench, policy: RestartPolicy, backoff: Duration) -> Arc<AgentRuntime> {
     let mut spec = ProcessSpec::new("p");
     (spec.concurrency, spec.max_consecutive_failures) = (2, 1);
-    spec.restart = Restart { policy: RestartPolicy::OnFailure, max_restarts: 1, backoff };
+    spec.restart = Restart { policy, max_restarts: 1, backoff };
     spec.max_invocation_time = Some(Duration::from_millis(300));
     let runtime = bench.runtime(spec, Act::Hang);
     runtime.start("p").await.expect("it starts");

@@ -23,6 +23,8 @@ pub enum Act {
     /// So many runs fail, the others do not.
     FailFirst(u32),
     Direct(Directive),
+    /// The same, a while after it was asked.
+    DirectLate(Directive),
     Write(&'static str, Value),
 }
 
@@ -151,6 +153,10 @@ impl Agent for OneThing {
             Act::Panic => panic!("nobody thought of this"),
             Act::Fail => Err(Error::Failed("it was told to".into())),
             Act::Direct(directive) => Ok(Outcome { directive: directive.clone(), ..Outcome::default() }),
+            Act::DirectLate(directive) => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok(Outcome { directive: directive.clone(), ..Outcome::default() })
+            }
             Act::Write(key, value) => {
                 let at = invocation.event.timestamp;
                 invocation.run.record(&[Change { key: (*key).to_owned(), value: value.clone(), source: "agent".into(), at }]);

@@ -1,5 +1,6 @@
 //! How a run ends, and the summary of it.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,16 +31,25 @@ pub(super) enum Ending {
     Signal(&'static str),
     /// Nothing is alive any more, and nothing will be.
     NothingLeft,
+    /// Nothing came up: why.
+    NotUp(String),
     /// A journal takes no records any more; what is not recorded must not be done.
     Journal(String),
 }
 
-/// Waits for the end. Missions are looked at whenever a process's status changes.
+/// Starts everything, and waits for the end. Missions are looked at whenever a process's status changes.
 pub(super) async fn wait(running: &Running, until: Until, signals: &mut Signals) -> Ending {
     tokio::select! {
         signal = signals.next() => Ending::Signal(signal),
         why = running.homes.failed() => Ending::Journal(why),
-        ending = all_over(running, until) => ending,
+        ending = work(running, until) => ending,
+    }
+}
+
+async fn work(running: &Running, until: Until) -> Ending {
+    match running.start_all().await {
+        Ok(()) => all_over(running, until).await,
+        Err(why) => Ending::NotUp(why),
     }
 }
 
@@ -77,11 +87,10 @@ impl Signals {
     }
 }
 
-/// Someone asked for the end while everything was still coming up. No run has begun, so nothing is
-/// waited for: a server that hangs must not keep anyone.
-pub(super) fn before_it_was_up(data: &DataDir, signal: &str) -> ExitCode {
+/// Someone asked for the end before any process was started: nothing is waited for.
+pub(super) fn before_it_began(data: &DataDir, signal: &str) -> ExitCode {
     data.withdraw();
-    eprintln!("ended by {signal} before everything was up");
+    output::note(&format!("ended by {signal} before anything was started"));
     ExitCode::SUCCESS
 }
 
@@ -91,7 +100,7 @@ async fn all_over(running: &Running, until: Until) -> Ending {
         // Noted before the status is taken, so that nothing falls between.
         let were_over: Vec<bool> = watches.iter().map(StatusWatch::is_over).collect();
         let status = running.runtime.status().await;
-        if until == Until::Mission && missions_over(&status) {
+        if until == Until::Mission && missions_over(&running.missions, &status) {
             return Ending::Missions;
         }
         if status.processes.values().all(|process| process.over) {
@@ -117,10 +126,13 @@ async fn one_more_is_over(watch: &mut StatusWatch, mut was_over: bool) {
     }
 }
 
-fn missions_over(status: &RuntimeStatus) -> bool {
-    let mut missions = status.processes.values().filter_map(|process| Some((process, mission(process)?))).peekable();
-    missions.peek().is_some()
-        && missions.all(|(process, state)| process.given_up || (state != "active" && state != "paused" && process.over))
+/// One that did not come up yet says nothing of its mission.
+fn missions_over(missions: &BTreeSet<String>, status: &RuntimeStatus) -> bool {
+    let is_over = |process: &ProcessStatus| {
+        let lasts = mission(process).is_some_and(|state| state == "active" || state == "paused");
+        process.given_up || (process.over && !lasts)
+    };
+    missions.iter().filter_map(|name| status.processes.get(name)).all(is_over)
 }
 
 /// The state of a process's mission, if it has one.
@@ -164,16 +176,19 @@ impl Running {
             // Said first: to stop takes its time.
             output::fail(&anyhow!("{why}; nothing more can be recorded, so nothing more is done. {JOURNAL_ADVICE}"));
         }
-        let (runtime, data) = (std::sync::Arc::clone(&self.runtime), self.data.clone());
+        let (runtime, data, missions) = (std::sync::Arc::clone(&self.runtime), self.data.clone(), self.missions.clone());
         tokio::select! {
             () = self.close() => {}
             signal = signals.next_after(GRACE) => {
                 // As by a crash: the next start goes on from what is recorded.
-                eprintln!("a second {signal}: leaving at once; what was under way goes on at the next start");
+                output::note(&format!("a second {signal}: leaving at once; what was under way goes on at the next start"));
                 return Ok(ExitCode::from(IMPATIENT));
             }
         }
-        let summary = sum_up(&ending, &runtime.status().await, &data);
+        if let Ending::NotUp(why) = ending {
+            return Err(anyhow!("{why}"));
+        }
+        let summary = sum_up(&missions, &ending, &runtime.status().await, &data);
         match output {
             Output::Human => print(&summary, &data),
             Output::Json => output::json_line(&summary)?,
@@ -191,13 +206,13 @@ impl Summary {
     }
 }
 
-fn sum_up(ending: &Ending, status: &RuntimeStatus, data: &DataDir) -> Summary {
-    let states: Vec<&str> = status.processes.values().filter_map(mission).collect();
-    let achieved = (*ending == Ending::Missions).then(|| states.iter().all(|state| *state == "completed"));
+fn sum_up(missions: &BTreeSet<String>, ending: &Ending, status: &RuntimeStatus, data: &DataDir) -> Summary {
+    let is_achieved = |name: &String| status.processes.get(name).and_then(mission) == Some("completed");
+    let achieved = (*ending == Ending::Missions).then(|| missions.iter().all(is_achieved));
     let ended_by = match ending {
         Ending::Missions => "mission",
         Ending::Signal(signal) => signal,
-        Ending::NothingLeft => "itself: no process is alive any more",
+        Ending::NothingLeft | Ending::NotUp(_) => "itself: no process is alive any more",
         Ending::Journal(_) => "itself: the journal failed",
     };
     let line = |process: &ProcessStatus| Line {

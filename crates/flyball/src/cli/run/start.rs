@@ -1,6 +1,6 @@
 //! Bringing everything up, in the order in which nothing is lost if it fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use tokio::sync::broadcast;
 use super::tell::Teller;
 use super::{Plan, banner};
 use crate::assemble::{Assembly, Surroundings};
-use crate::cli::Output;
+use crate::cli::{Output, output};
 use crate::housekeeping::Housekeeping;
 use crate::instance::{DataDir, Instance};
 use crate::manifest::{JournalBackend, Manifest};
 
-/// A runtime that is up.
+/// A runtime whose processes are there, and not started yet.
 pub(super) struct Running {
     pub runtime: Arc<AgentRuntime>,
     pub transport: RuntimeTransport,
@@ -30,6 +30,8 @@ pub(super) struct Running {
     pub teller: Teller,
     pub homes: Homes,
     pub housekeeping: Housekeeping,
+    /// The processes that have a mission.
+    pub missions: BTreeSet<String>,
 }
 
 /// The API's port where nobody asked for one.
@@ -59,31 +61,27 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
     let unclaimed = homes.unclaimed();
     match plan.output {
         Output::Human => banner::print(plan, transport.local_addr(), &homes.found, &unclaimed),
-        Output::Json => banner::left_over(plan, &unclaimed).for_each(|line| eprintln!("{line}")),
+        Output::Json => banner::left_over(plan, &unclaimed).for_each(|line| output::note(&line)),
     }
     let teller = Teller::start(homes.watches(), plan.output);
     let housekeeping = Housekeeping::start(homes.logs(), plan.retention).await?;
-    let running = Running { runtime, transport, data: plan.data.clone(), teller, homes, housekeeping };
-    let failed = running.runtime.start_all().await;
-    if failed.len() == plan.manifests.len() && running.nothing_left() {
-        return Err(running.give_up(failed).await);
-    }
-    // The others go on, and so does what is tried again.
-    failed.iter().for_each(|(_, error)| eprintln!("warning: {error}"));
-    Ok(running)
+    let missions = plan.manifests.iter().filter(|manifest| manifest.config.mission.enabled);
+    let missions = missions.map(|manifest| manifest.name.clone()).collect();
+    Ok(Running { runtime, transport, data: plan.data.clone(), teller, homes, housekeeping, missions })
 }
 
 impl Running {
-    /// No process is alive, and none will be by itself.
-    fn nothing_left(&self) -> bool {
-        self.runtime.processes().iter().all(|process| process.watch().is_over())
-    }
-
-    /// Nothing came up: lets go of everything, and says why.
-    async fn give_up(self, failed: Vec<(String, flyball_runtime::ControlError)>) -> anyhow::Error {
-        let what: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
-        self.close().await;
-        anyhow!("{}", what.join("\n       "))
+    /// Starts every process. The error says why, if none came up and none will by itself.
+    pub async fn start_all(&self) -> Result<(), String> {
+        let failed = self.runtime.start_all().await;
+        let processes = self.runtime.processes();
+        if failed.len() == processes.len() && processes.iter().all(|process| process.watch().is_over()) {
+            let what: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
+            return Err(what.join("\n       "));
+        }
+        // The others go on, and so does what is tried again.
+        failed.iter().for_each(|(_, error)| output::note(&format!("warning: {error}")));
+        Ok(())
     }
 
     /// Stops everything in order.
