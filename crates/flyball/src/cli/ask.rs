@@ -203,7 +203,7 @@ async fn stop_instance(data: &DataDir, instance: &Instance) -> Result<()> {
     };
     tokio::time::timeout(STOP_WAIT, gone)
         .await
-        .map_err(|_| anyhow!("the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}"))
+        .map_err(|_| anyhow!("the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}: wait on (`flyball ps` shows what is under way), or end it at once with a second `kill {pid}`; nothing that is recorded is lost"))
 }
 
 /// Says what was done.

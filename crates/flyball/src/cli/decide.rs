@@ -1,9 +1,11 @@
-//! Writing a decision down where no instance runs.
+//! Decisions about the past: written down where no instance runs, and when they are acted upon.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use flyball_journal::{Entry, Log, ProcessFold};
+use flyball_cluster::RemoteControl;
+use flyball_journal::{Entry, LifecycleState, Log, ProcessFold};
+use flyball_runtime::Control;
 
 /// Writes `entry` of `process` into its journal, which no instance is using. Where one runs
 /// after all, the journal's lock says so.
@@ -31,6 +33,19 @@ fn check(fold: &ProcessFold, entry: &Entry) -> Result<()> {
             bail!("no dead letter is event {event_id} any more: see `flyball dlq list`")
         }
         _ => Ok(()),
+    }
+}
+
+/// When `process` acts upon what was decided about its past.
+pub async fn when(instance: Option<&RemoteControl>, process: &str) -> String {
+    let Some(control) = instance else { return "at the next `flyball run`".to_owned() };
+    match control.process_status(process).await {
+        Ok(shown) if shown.state == LifecycleState::Suspended => {
+            format!("once it is resumed ({}): see `flyball resume {process}`", shown.reason)
+        }
+        Ok(shown) if shown.over => format!("once it is started: see `flyball start {process}`"),
+        Ok(shown) if !shown.state.is_alive() => "once it is up again".to_owned(),
+        _ => "now".to_owned(),
     }
 }
 

@@ -185,7 +185,9 @@ async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir) ->
         if let Err(error) = seen_to {
             return (done, Err(error));
         }
-        done.push(json!({"event_id": event_id, "process": process, "again": again, "live": live.is_some()}));
+        let control = live.as_ref().map(|(_, control)| control);
+        let when = if again { Some(decide::when(control, process).await) } else { None };
+        done.push(json!({"event_id": event_id, "process": process, "again": again, "live": live.is_some(), "when": when}));
     }
     (done, Ok(()))
 }
@@ -203,10 +205,9 @@ fn tell(done: &[Value], one: bool, output: Output) -> Result<()> {
 
 fn in_words(done: &Value) -> String {
     let text = |key: &str| done[key].as_str().unwrap_or_default();
-    let then = match (done["again"] == true, done["live"] == true) {
-        (true, true) => format!("{} handles it now", text("process")),
-        (true, false) => format!("{} handles it at the next `flyball run`", text("process")),
-        (false, _) => "it is given up".to_owned(),
+    let then = match done["again"] == true {
+        true => format!("{} handles it {}", text("process"), text("when")),
+        false => "it is given up".to_owned(),
     };
     format!("{}: recorded; {then}", text("event_id"))
 }

@@ -81,19 +81,19 @@ impl Resolve {
         let settlement =
             Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision: decision.clone(), note: self.note.clone() };
         // Where nobody answers, the journal's lock says whether somebody is there after all.
-        let live = match ask::connect(data).await {
+        let (live, when) = match ask::connect(data).await {
             Ok((instance, control)) => {
                 ask::reached(control.resolve(&doubt.process, settlement).await, &instance)?;
-                true
+                (true, decide::when(Some(&control), &doubt.process).await)
             }
             Err(_) => {
                 let Settlement { run, step, decision, note } = settlement;
                 let entry = Entry::Settled { run, event_id: doubt.event_id.clone(), step, decision, note };
                 decide::write_down(&journal, &doubt.process, entry).await?;
-                false
+                (false, decide::when(None, &doubt.process).await)
             }
         };
-        self.tell(&doubt, &decision, live)
+        self.tell(&doubt, &decision, live, &when)
     }
 
     fn decision(&self) -> Decision {
@@ -107,13 +107,15 @@ impl Resolve {
         if self.retry { Decision::Retry } else { Decision::Abort }
     }
 
-    fn tell(&self, doubt: &Doubt, decision: &Decision, live: bool) -> Result<ExitCode> {
+    fn tell(&self, doubt: &Doubt, decision: &Decision, live: bool, when: &str) -> Result<ExitCode> {
+        let Doubt { id, process, .. } = doubt;
         match self.output {
-            Output::Json => output::json(&json!({"id": doubt.id, "process": doubt.process, "decision": decision, "live": live}))?,
+            Output::Json => {
+                output::json(&json!({"id": id, "process": process, "decision": decision, "live": live, "when": when}))?;
+            }
             Output::Human => {
-                let when = if live { "now" } else { "at the next `flyball run`" };
                 let then = match decision {
-                    Decision::Abort => format!("the run of {} is given up {when}", doubt.process),
+                    Decision::Abort => format!("the run of {} is given up", doubt.process),
                     _ => format!("the run of {} goes on {when}", doubt.process),
                 };
                 output::line(&format!("{}: recorded; {then}", doubt.tool));

@@ -57,7 +57,14 @@ impl Start {
             _ => {}
         }
         ask::reached(control.start(name).await, &instance)?;
-        ask::told(self.whom.output, json!({"started": name}), &format!("{name} has started"))
+        // A pause outlives a failure.
+        let now = control.process_status(name).await.ok().filter(|now| now.state == LifecycleState::Suspended);
+        let paused = now.map(|now| now.reason);
+        let then = match &paused {
+            Some(why) => format!("{name} has started, and is still paused ({why}): `flyball resume {name}` lets it go on"),
+            None => format!("{name} has started"),
+        };
+        ask::told(self.whom.output, json!({"started": name, "paused": paused}), &then)
     }
 }
 

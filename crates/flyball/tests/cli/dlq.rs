@@ -101,7 +101,18 @@ fn what_became_of_all_is_one_list_for_programs_and_an_empty_one_where_there_was_
     live.signal("TERM");
     live.end(LONG).with_code(0);
     let dropped = scene.ask_json(&["dlq", "drop", "--all"]);
-    assert_eq!(dropped, json!([{"event_id": id, "process": "picky", "again": false, "live": false}]));
+    assert_eq!(dropped, json!([{"event_id": id, "process": "picky", "again": false, "live": false, "when": null}]));
+}
+
+#[test]
+fn a_letter_for_a_paused_process_is_not_said_to_be_handled_now() {
+    let scene = scene();
+    let _live = started(&scene);
+    scene.ask(&["emit", "work", "--data", "1"]).with_code(0);
+    letters(&scene, 1);
+    scene.ask(&["pause", "picky", "--why", "lunch"]).with_code(0);
+    let told = scene.ask(&["dlq", "retry", "--all"]).with_code(0).stdout;
+    assert!(told.contains("picky handles it once it is resumed (lunch): see `flyball resume picky`"), "{told}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_process_that_failed_for_good_is_started() {
     let (scene, _live) = up();
     scene.ask(&["emit", "work", "--data", "\"bad\""]).with_code(0);
     is(&scene, "worker", "failed");
-    assert_eq!(scene.ask_json(&["start", "worker"]), json!({"started": "worker"}));
+    assert_eq!(scene.ask_json(&["start", "worker"]), json!({"started": "worker", "paused": null}));
     is(&scene, "worker", "awaiting");
 }
 
