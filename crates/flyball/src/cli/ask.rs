@@ -201,9 +201,12 @@ async fn stop_instance(data: &DataDir, instance: &Instance) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(STOP_WAIT, gone)
-        .await
-        .map_err(|_| anyhow!("the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}: wait on (`flyball ps` shows what is under way), or end it at once with a second `kill {pid}`; nothing that is recorded is lost"))
+    tokio::time::timeout(STOP_WAIT, gone).await.map_err(|_| {
+        anyhow!(
+            "the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}: wait on (`flyball ps` shows what is under way), or \
+             end it at once with a second `kill {pid}`; nothing that is recorded is lost"
+        )
+    })
 }
 
 /// Says what was done.

@@ -115,8 +115,8 @@ impl Resolve {
             }
             Output::Human => {
                 let then = match decision {
-                    Decision::Abort => format!("the run of {} is given up", doubt.process),
-                    _ => format!("the run of {} goes on {when}", doubt.process),
+                    Decision::Abort => format!("the run of {process} is given up"),
+                    _ => format!("the run of {process} goes on {when}"),
                 };
                 output::line(&format!("{}: recorded; {then}", doubt.tool));
             }

@@ -69,13 +69,10 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// It ends by itself no earlier than at `until`: one that must be ended by somebody outlasts every other.
-    pub fn lasts_until(&self, until: Option<DateTime<Utc>>) -> bool {
-        match (self.until, until) {
-            (None, Some(_)) => true,
-            (None, None) | (Some(_), None) => false,
-            (Some(own), Some(until)) => own >= until,
-        }
+    /// Whether a pause that ends by itself at `end` lasts when another one is wanted `until` then: one that must be
+    /// ended by somebody outlasts every one that ends by itself.
+    pub fn lasts(end: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> bool {
+        until.is_some_and(|until| end.is_none_or(|end| end >= until))
     }
 }
 
@@ -200,7 +197,7 @@ impl ProcessFold {
                 self.invocation_count += 1;
                 self.consecutive_failures = 0;
                 if let Directive::Pause { why, until } = outcome.directive
-                    && !self.pause.as_ref().is_some_and(|pause| pause.lasts_until(until))
+                    && !self.pause.as_ref().is_some_and(|pause| Pause::lasts(pause.until, until))
                 {
                     self.pause = Some(Pause { why, until });
                 }

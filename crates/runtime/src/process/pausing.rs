@@ -42,7 +42,7 @@ impl Life {
 
     /// A run, or a layer, wants a pause. One that lasts longer stays, and so does the reason for it.
     pub fn pause_until(&mut self, why: String, until: Option<DateTime<Utc>>) {
-        let lasting = |pause: &Pause| !pause.idle && Recorded { why: String::new(), until: pause.until }.lasts_until(until);
+        let lasting = |pause: &Pause| !pause.idle && Recorded::lasts(pause.until, until);
         if !self.pause.as_ref().is_some_and(lasting) {
             self.pause = Some(Pause { why, until, idle: false });
         }

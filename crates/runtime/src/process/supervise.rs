@@ -203,7 +203,7 @@ impl Supervisor {
             Err(unstarted) => return Err((unstarted, Box::new(resting))),
         };
         let fold = resting.reception.fold.clone();
-        let past = Past { records, fold, journal: Arc::clone(&resting.reception.journal), cause };
+        let past = Past { records, fold, journal, cause };
         let (spec, surroundings) = (Arc::clone(&self.spec), self.surroundings.clone());
         let mut life = Box::new(Life::new(spec, surroundings, &past, resting, self.shown.clone(), restarts));
         let up = async {
