@@ -2,11 +2,12 @@
 
 #![cfg(test)]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::DateTime;
 use flyball_core_agent::{Change, TriggerEvent};
-use flyball_journal::{Entry, Fault, Log, MemoryStorage, ProcessFold, Recovery, Storage};
+use flyball_journal::{Entry, Fault, Log, MemoryStorage, ProcessFold, Record, Recovery, Storage, raw_records};
 use serde_json::{Map, json};
 
 const SEGMENT: u64 = 1500;
@@ -178,6 +179,28 @@ async fn a_torn_end_begins_in_the_last_segment_and_takes_no_trace_of_damage_befo
 }
 
 #[tokio::test]
+async fn damage_that_a_torn_line_gives_away_is_found_again_though_nothing_was_written_meanwhile() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    append(&log, "a", vec![event()]).await;
+    append(&log, "a", vec![write(7)]).await;
+    drop(log);
+    // As if the record's second half had never been written; but the next batch was begun, so it had been synced.
+    let name = last_segment(&storage);
+    let line = line_of(&storage, &name, "\"seq\":2", 0);
+    storage.damage(&name, |bytes| bytes[line.start + line.len() / 2..line.end].fill(b'\n'));
+    let torn_alone = open(&storage.fork()).1;
+    assert!(torn_alone.torn.is_some() && torn_alone.damaged.is_empty(), "{torn_alone:?}");
+    tear(&storage);
+    for life in 0..3 {
+        let (_, recovery) = open(&storage);
+        assert!(recovery.damaged.contains_key("a"), "life {life}: {recovery:?}");
+    }
+    go_on(&storage, "b").await;
+    assert_eq!(open(&storage).1.damaged.keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[tokio::test]
 async fn damage_before_a_checkpoint_does_not_harm_those_who_share_its_batch() {
     let storage = MemoryStorage::default();
     let (log, _) = open(&storage);
@@ -243,4 +266,195 @@ async fn dirt_in_a_segments_blank_end_costs_the_next_segment_nothing() {
     assert!(again.torn.is_none() && again.damaged.is_empty(), "{again:?}");
     assert_eq!(again.processes["a"].len(), once.processes["a"].len(), "nothing more is lost");
     assert_eq!(again.processes["a"].len(), number, "all but the last");
+}
+
+/// Where the `nth` line that contains `text` begins in the segment, from 0, and how long it is.
+fn line_of(storage: &MemoryStorage, segment: &str, text: &str, nth: usize) -> Range<usize> {
+    let bytes = storage.read(segment).expect("read");
+    let mut end = 0;
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        end += line.len();
+        (end - line.len()..end, line)
+    });
+    let mut hits = lines.filter(|(_, line)| line.windows(text.len()).any(|window| window == text.as_bytes()));
+    hits.nth(nth).expect("there is such a line").0
+}
+
+fn last_segment(storage: &MemoryStorage) -> String {
+    storage.list().expect("listed").pop().expect("a segment")
+}
+
+fn open_wide(storage: &MemoryStorage) -> Arc<Log> {
+    Log::open_storage(Arc::new(storage.clone()), 1 << 16).expect("the log opens").0
+}
+
+#[tokio::test]
+async fn a_hole_that_takes_the_lines_of_batches_before_with_it_is_damage_and_no_torn_end() {
+    for blank in [b'\n', 0] {
+        let storage = MemoryStorage::default();
+        let log = open_wide(&storage);
+        append(&log, "a", vec![write(1)]).await;
+        append(&log, "a", vec![event()]).await;
+        append(&log, "b", vec![write(2)]).await;
+        append(&log, "b", vec![write(3)]).await;
+        drop(log);
+        let name = last_segment(&storage);
+        let from = line_of(&storage, &name, "\"seq\":2", 0).start;
+        let last = line_of(&storage, &name, "\"seq\":4", 0);
+        storage.damage(&name, |bytes| bytes[from..last.start + last.len() / 2].fill(blank));
+        for life in 0..3 {
+            let (_, recovery) = open(&storage);
+            assert!(recovery.damaged.contains_key("a"), "life {life}: {recovery:?}");
+            assert_eq!(recovery.torn, None, "life {life}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_is_lost_with_the_record_before_it_hides_nothing() {
+    for blank in [b'\n', 0] {
+        let storage = MemoryStorage::default();
+        let log = open_wide(&storage);
+        append(&log, "a", vec![write(1)]).await;
+        append(&log, "a", vec![event()]).await;
+        checkpoint(&log, "a").await;
+        append(&log, "b", vec![write(2)]).await;
+        drop(log);
+        let name = last_segment(&storage);
+        let from = line_of(&storage, &name, "\"seq\":2", 0).start;
+        let last = line_of(&storage, &name, "\"seq\":3", 0);
+        storage.damage(&name, |bytes| bytes[from..last.start + last.len() / 2].fill(blank));
+        for life in 0..3 {
+            let recovery = open(&storage.fork()).1;
+            assert!(recovery.damaged.contains_key("a"), "life {life}: {recovery:?}");
+            go_on(&storage, "b").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_no_line_lays_at_a_door_is_found_at_every_start() {
+    let storage = MemoryStorage::default();
+    let log = open_wide(&storage);
+    append(&log, "a", vec![write(1)]).await;
+    append(&log, "b", vec![write(2)]).await;
+    drop(log);
+    // In a segment of its own: nobody needs it for what `b` is.
+    let log = open_wide(&storage);
+    append(&log, "b", vec![write(3)]).await;
+    append(&log, "a", vec![event()]).await;
+    append(&log, "b", vec![write(4)]).await;
+    append(&log, "b", vec![write(5)]).await;
+    append(&log, "b", vec![write(6)]).await;
+    checkpoint(&log, "b").await;
+    drop(log);
+    let name = last_segment(&storage);
+    let (from, to) = (line_of(&storage, &name, "\"seq\":4", 0).start, line_of(&storage, &name, "\"seq\":6", 0).start);
+    storage.damage(&name, |bytes| bytes[from..to].fill(0));
+    for life in 0..4 {
+        let recovery = open(&storage.fork()).1;
+        assert_eq!(recovery.damaged.keys().collect::<Vec<_>>(), ["a"], "life {life}: {:?}", recovery.damaged);
+        go_on(&storage, "b").await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_line_before_a_whole_checkpoint_keeps_nobody_from_going_on() {
+    // The line that closes the batch before; its record too; the header of a segment that begins with the checkpoint.
+    let cases: [(bool, &[(&str, usize)]); 3] =
+        [(false, &[("\"commit\"", 2)]), (false, &[("\"commit\"", 2), ("\"seq\":3", 0)]), (true, &[("\"segment\"", 0)])];
+    for (anew, lines) in cases {
+        let storage = MemoryStorage::default();
+        let log = open_wide(&storage);
+        append(&log, "b", vec![write(0)]).await;
+        append(&log, "a", vec![write(1)]).await;
+        append(&log, "a", vec![event()]).await;
+        let log = if anew {
+            drop(log);
+            open_wide(&storage)
+        } else {
+            log
+        };
+        checkpoint(&log, "a").await;
+        drop(log);
+        let name = last_segment(&storage);
+        for (text, nth) in lines {
+            let at = line_of(&storage, &name, text, *nth).start;
+            storage.damage(&name, |bytes| bytes[at + 20] ^= 4);
+        }
+        for life in 0..3 {
+            let (log, recovery) = open(&storage);
+            assert!(recovery.damaged.is_empty(), "{lines:?}, life {life}: {:?}", recovery.damaged);
+            assert_eq!(ProcessFold::of(&recovery.processes["a"]).open_events.len(), 1 + life, "{lines:?}, life {life}");
+            append(&log, "a", vec![event()]).await;
+            append(&log, "b", vec![write(9)]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_failed_sync_left_in_memory_is_written_again_before_anything_is_built_upon_it() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    append(&log, "a", vec![write(1)]).await;
+    // The batch is one write and one sync.
+    storage.set_faults(&[Fault::ForgetSync(storage.operations() + 1)]);
+    log.process("a").append(vec![event()]).await.expect_err("it was not synced");
+    drop(log);
+    storage.set_faults(&[]);
+    let (log, recovery) = open(&storage);
+    assert_eq!(recovery.processes["a"].len(), 2, "it is read, though the disk does not have it");
+    append(&log, "a", vec![write(2)]).await;
+    let (_, recovery) = open(&storage.power_cut(|_| false));
+    assert!(recovery.damaged.is_empty(), "{:?}", recovery.damaged);
+    assert_eq!(recovery.processes["a"].len(), 3);
+}
+
+/// A torn line that stays because it gives damage away has the numbers of what is written after it.
+#[tokio::test]
+async fn a_torn_line_that_stays_is_told_to_nobody() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let open = || Log::open(dir.path()).expect("the log opens");
+    let (log, _) = open();
+    append(&log, "a", vec![event()]).await;
+    append(&log, "a", vec![write(7)]).await;
+    append(&log, "b", vec![event()]).await;
+    drop(log);
+    let file = dir.path().join("00000000000000000001.jsonl");
+    let text = std::fs::read_to_string(&file).expect("read");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let hollow = |line: &str| line.split_at(line.len() / 2).0.to_owned() + &"\n".repeat(line.len() - line.len() / 2);
+    // The second batch's record is half blank, and the third one's commit was never written.
+    let kept: String = lines[..3].iter().map(|line| (*line).to_owned()).chain([hollow(lines[3])]).collect();
+    std::fs::write(&file, kept + lines[4] + lines[5]).expect("written");
+    let (log, recovery) = open();
+    assert!(recovery.torn.is_some_and(|torn| torn.stays) && recovery.damaged.contains_key("a"), "{:?}", recovery.damaged);
+    append(&log, "c", vec![event()]).await;
+    drop(log);
+    let mut told = Vec::new();
+    let take = |record: &Record, _: &str| -> Result<(), ()> {
+        told.push((record.seq, record.process.clone()));
+        Ok(())
+    };
+    raw_records(dir.path(), take).expect("read").expect("taken");
+    assert_eq!(told, [(1, "a".to_owned()), (3, "c".to_owned())]);
+    assert!(open().1.damaged.contains_key("a"));
+}
+
+#[tokio::test]
+async fn a_note_of_what_a_torn_end_cost_that_cannot_be_read_is_taken_for_the_worst_once() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    append(&log, "a", vec![event()]).await;
+    append(&log, "b", vec![write(1)]).await;
+    drop(log);
+    storage.create("lost-tail.json").expect("made").write_at(0, b"{\"why\":").expect("written");
+    for life in 0..2 {
+        let (_, recovery) = open(&storage);
+        let marks = |process: &str| {
+            recovery.processes[process].iter().filter(|record| matches!(record.entry, Entry::TailLost { .. })).count()
+        };
+        assert_eq!((marks("a"), marks("b")), (1, 0), "life {life}");
+        assert_eq!(ProcessFold::of(&recovery.processes["a"]).doubtful.len(), 1, "life {life}");
+    }
 }

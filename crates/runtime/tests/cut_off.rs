@@ -148,6 +148,10 @@ impl Storage for Disk {
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
         self.memory.cut(name, len)
     }
+
+    fn end_with(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.memory.end_with(name, offset, bytes)
+    }
 }
 
 struct HeldFile {

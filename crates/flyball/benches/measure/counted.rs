@@ -119,6 +119,10 @@ impl Storage for Counted {
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
         self.inner.cut(name, len)
     }
+
+    fn end_with(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.inner.end_with(name, offset, bytes)
+    }
 }
 
 impl SegmentFile for CountedFile {

@@ -47,6 +47,8 @@ pub fn raw_records<E>(dir: &Path, mut take: impl FnMut(&Record, &str) -> Result<
                         }
                     }
                 }
+                // What has no commit by the end of its segment is what a crash left, and never gets one.
+                (Ok(Line::Header(_)), _) => waiting.clear(),
                 _ => {}
             }
         }

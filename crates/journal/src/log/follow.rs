@@ -166,16 +166,14 @@ impl Follower {
             let at = names.iter().position(|name| *name == self.reached.segment);
             let at = at.ok_or_else(|| Halt::Wrong(format!("segment {} is not there", self.reached.segment)))?;
             ahead = &names[at + 1..];
-            self.rest(storage, ahead.is_empty(), take)?;
+            self.rest(storage, ahead.first(), take)?;
         }
-        segments::each(storage, ahead, self.depth, |name, scanned| {
-            let is_last = ahead.last().is_some_and(|last| last == name);
-            self.segment(name, scanned, is_last, take)
-        })
+        let mut then = ahead.iter().skip(1);
+        segments::each(storage, ahead, self.depth, |name, scanned| self.segment(name, scanned, then.next(), take))
     }
 
     /// What came after the last commit line in its segment, if that line is still there.
-    fn rest(&mut self, storage: &dyn Storage, is_last: bool, take: &mut Take) -> Result<(), Halt> {
+    fn rest(&mut self, storage: &dyn Storage, next: Option<&String>, take: &mut Take) -> Result<(), Halt> {
         let CommitLine { start, end, sum } = self.reached.commit;
         let segment = self.reached.segment.clone();
         let read = storage.read_part(&segment, start, u64::MAX);
@@ -189,13 +187,13 @@ impl Follower {
         }
         let read = bytes.len() as u64;
         bytes.drain(..line);
-        let records = self.lines(&segment, end, scan(bytes, self.depth), is_last)?;
+        let records = self.lines(&segment, end, scan(bytes, self.depth), next)?;
         take(Stretch { segment: &segment, bytes: read, records }, &self.reached)
     }
 
-    /// A segment from its start.
-    fn segment(&mut self, name: &str, mut scanned: Scanned, is_last: bool, take: &mut Take) -> Result<(), Halt> {
-        if scanned.lines.is_empty() && is_last {
+    /// A segment from its start; `next` is the one after it.
+    fn segment(&mut self, name: &str, mut scanned: Scanned, next: Option<&String>, take: &mut Take) -> Result<(), Halt> {
+        if scanned.lines.is_empty() && next.is_none() {
             // None of it was ever written; the next life removes it.
             return Ok(());
         }
@@ -208,7 +206,7 @@ impl Follower {
             _ => return Err(broken(name, "it does not begin with its header")),
         }
         let bytes = scanned.bytes.len() as u64;
-        let records = self.lines(name, 0, scanned, is_last)?;
+        let records = self.lines(name, 0, scanned, next)?;
         take(Stretch { segment: name, bytes, records }, &self.reached)
     }
 
@@ -239,7 +237,7 @@ impl Follower {
     }
 
     /// The committed records among the lines of `scanned`, which begins at `base` in its segment.
-    fn lines(&mut self, segment: &str, base: u64, mut scanned: Scanned, is_last: bool) -> Result<Vec<Located>, Halt> {
+    fn lines(&mut self, segment: &str, base: u64, mut scanned: Scanned, next: Option<&String>) -> Result<Vec<Located>, Halt> {
         let (mut committed, mut batch) = (Vec::new(), Vec::new());
         for line in std::mem::take(&mut scanned.lines) {
             match line.line {
@@ -261,9 +259,13 @@ impl Follower {
                 _ => batch.push(line),
             }
         }
-        // At the log's end it is a batch that is being written, or that was torn.
-        if !batch.is_empty() && !is_last {
-            let stands = |line: &ScannedLine| line.line.as_ref().ok().and_then(|line| Some(line.stands()?.0));
+        // At the log's end it is a batch that is being written, or that was torn; and a torn one that was left there
+        // has the numbers of what was written after it.
+        let stands = |line: &ScannedLine| line.line.as_ref().ok().and_then(|line| Some(line.stands()?.0));
+        if let Some(next) = next.and_then(|next| number(next)) {
+            batch.retain(|line| stands(line).is_none_or(|seq| seq < next));
+        }
+        if !batch.is_empty() && next.is_some() {
             if batch.iter().filter_map(stands).all(|seq| seq <= self.past) {
                 committed.extend(records(batch, base));
                 return Ok(committed);

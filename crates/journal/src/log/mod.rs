@@ -232,12 +232,12 @@ pub fn read_storage(storage: &dyn Storage) -> Result<Vec<Record>, Error> {
 }
 
 /// Cuts a torn end off, and the blank rest of the last segment, since a new one is started. What is left
-/// of that segment is durable then: a killed process may have written its last batch and not synced it, and
-/// what follows now is built upon it.
+/// of that segment is durable then: a killed process may have written its last batch and not synced it, or
+/// tried to and failed, and what follows now is built upon it.
 fn trim(storage: &dyn Storage, torn: Option<&TornTail>) -> Result<(), Error> {
     let failed = |name: &str, error: std::io::Error| recover::io_error("cutting", storage, name, &error);
     let mut names = storage.list().map_err(|error| failed("", error))?;
-    if let Some(torn) = torn {
+    if let Some(torn) = torn.filter(|torn| !torn.stays) {
         storage.cut(&torn.segment, torn.offset).map_err(|error| failed(&torn.segment, error))?;
         // Whatever follows the torn line was never committed either.
         for name in names.split_off(names.iter().position(|name| *name > torn.segment).unwrap_or(names.len())) {
@@ -246,11 +246,26 @@ fn trim(storage: &dyn Storage, torn: Option<&TornTail>) -> Result<(), Error> {
     }
     let Some(last) = names.last() else { return Ok(()) };
     let bytes = storage.read(last).map_err(|error| failed(last, error))?;
-    let used = bytes.iter().rposition(|byte| *byte != b'\n').map_or(0, |end| end as u64 + 2);
+    let used = bytes.iter().rposition(|byte| *byte != b'\n').map_or(0, |end| end + 2);
     if used == 0 {
         return crate::storage::remove(storage, last).map_err(|error| failed(last, error));
     }
-    storage.cut(last, used.min(bytes.len() as u64)).map_err(|error| failed(last, error))
+    let used = &bytes[..used.min(bytes.len())];
+    let start = last_batch(used);
+    storage.end_with(last, start as u64, &used[start..]).map_err(|error| failed(last, error))
+}
+
+/// Where the last batch of `segment` begins, or before: behind the line that closes the one before.
+fn last_batch(segment: &[u8]) -> usize {
+    let closes = |line: &[u8]| line.starts_with(b"{\"commit\"") || line.starts_with(b"{\"segment\"");
+    let mut end = segment.len();
+    let lines = segment.split_inclusive(|byte| *byte == b'\n').rev();
+    let ends = lines.map(|line| {
+        end -= line.len();
+        (end + line.len(), line)
+    });
+    // What was being written closes with the first of them, if at all.
+    ends.skip(1).find(|(_, line)| closes(line)).map_or(0, |(end, _)| end)
 }
 
 fn closed() -> Error {

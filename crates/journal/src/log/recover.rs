@@ -28,7 +28,7 @@ pub struct Recovery<T = Vec<Record>> {
     /// Processes of which something is damaged that says again what is known without it, and what.
     /// They go on.
     pub mended: BTreeMap<String, String>,
-    /// What was cut off the end, if anything was.
+    /// What the end has that counts for nothing, if there is any.
     pub torn: Option<TornTail>,
     /// The last committed record's sequence number.
     pub last_seq: u64,
@@ -49,9 +49,12 @@ impl<T> Default for Recovery<T> {
 pub struct TornTail {
     /// The segment.
     pub segment: String,
-    /// Where the cut is, in bytes from its start.
+    /// Where it begins, in bytes from its start.
     pub offset: u64,
-    /// How many bytes were cut, blank ones at the end left out.
+    /// It is not cut off: that it was begun is what shows that the batch before it was durable and is damaged.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
+    /// How many bytes it has, blank ones at the end left out.
     pub bytes: u64,
     /// How many lines of it could still be read.
     pub readable: usize,

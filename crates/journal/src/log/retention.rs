@@ -73,8 +73,11 @@ impl Log {
         for _ in 0..2 {
             let chains = self.chains()?;
             for process in needing(&chains, &last) {
-                if self.carry(&process, chains[process.as_str()].n)? && !done.carried.contains(&process) {
-                    done.carried.push(process);
+                match self.carry(&process, chains[process.as_str()].n) {
+                    Ok(true) if !done.carried.contains(&process) => done.carried.push(process),
+                    // On a full disk what nobody needs is dropped all the same, and makes room.
+                    Ok(_) | Err(Error::Full { .. }) => {}
+                    Err(error) => return Err(error),
                 }
             }
         }

@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Recovery;
 use super::recover::{Kept, io_error};
 use super::request::Request;
-use super::{Recovery, TornTail};
-use crate::storage::{self, Storage};
+use crate::storage::{self, SPARE, Storage};
 use crate::{Entry, Error};
 
 /// The events, by process, whose runs may have lost a step.
@@ -30,15 +30,28 @@ const NOTE: &str = "lost-tail.json";
 /// What the torn end of `recovery`, or one that an earlier start did not get to mark, may have cost.
 /// It is noted durably when this returns.
 pub(super) fn note<T: Kept>(storage: &dyn Storage, recovery: &Recovery<T>) -> Result<Option<Lost>, Error> {
-    let mut lost = read(storage)?.unwrap_or_default();
-    if let Some(torn) = &recovery.torn {
-        lost.add(torn, recovery);
-        if !lost.processes.is_empty() {
-            let text = serde_json::to_vec(&lost).map_err(|error| Error::Closed(error.to_string()))?;
-            storage::put(storage, NOTE, &text).map_err(|error| io_error("writing", storage, NOTE, &error))?;
-        }
+    let noted = read(storage)?;
+    let unreadable = matches!(noted, Some(None));
+    let mut lost = noted.flatten().unwrap_or_default();
+    if unreadable {
+        // Whatever it said is true of some of these.
+        lost.why = format!("the end of the journal was torn, and {NOTE}, which said what that cost, is damaged");
+        lost.add(None, recovery);
     }
-    Ok(Some(lost).filter(|lost| !lost.processes.is_empty()))
+    if let Some(torn) = &recovery.torn {
+        lost.why = format!("the end of the journal is torn, from byte {} of {} on", torn.offset, torn.segment);
+        lost.add(torn.processes.as_deref(), recovery);
+    }
+    if lost.processes.is_empty() {
+        return if unreadable { settled(storage).map(|()| None) } else { Ok(None) };
+    }
+    if recovery.torn.is_some() || unreadable {
+        // Its room is needed where the disk is full; another one is made.
+        let _ = storage.remove(SPARE);
+        let text = serde_json::to_vec(&lost).map_err(|error| Error::Closed(error.to_string()))?;
+        storage::put(storage, NOTE, &text).map_err(|error| io_error("writing", storage, NOTE, &error))?;
+    }
+    Ok(Some(lost))
 }
 
 /// The marks are in the records.
@@ -46,21 +59,19 @@ pub(super) fn settled(storage: &dyn Storage) -> Result<(), Error> {
     storage::remove(storage, NOTE).map_err(|error| io_error("removing", storage, NOTE, &error))
 }
 
-fn read(storage: &dyn Storage) -> Result<Option<Lost>, Error> {
+/// `None` where nothing is noted, or nothing that can be read.
+fn read(storage: &dyn Storage) -> Result<Option<Option<Lost>>, Error> {
     match storage.read(NOTE) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-            let path = storage.path().join(NOTE);
-            Error::Unknown { path, line: 1, what: error.to_string() }
-        }),
+        Ok(text) => Ok(Some(serde_json::from_slice(&text).ok())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error("reading", storage, NOTE, &error)),
     }
 }
 
 impl Lost {
-    fn add<T: Kept>(&mut self, torn: &TornTail, recovery: &Recovery<T>) {
-        self.why = format!("the end of the journal was cut off at byte {} of {}", torn.offset, torn.segment);
-        let touched = |process: &&String| torn.processes.as_ref().is_none_or(|named| named.contains(process));
+    /// Adds the open events of processes: of those that are `named`, where it is known whose it was.
+    fn add<T: Kept>(&mut self, named: Option<&[String]>, recovery: &Recovery<T>) {
+        let touched = |process: &&String| named.is_none_or(|named| named.contains(process));
         // A damaged process does not run, and its chain takes no further record.
         let sound = |process: &&String| !recovery.damaged.contains_key(*process);
         for process in recovery.processes.keys().filter(touched).filter(sound) {

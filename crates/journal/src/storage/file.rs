@@ -73,8 +73,13 @@ impl Storage for FileStorage {
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        self.end_with(name, len, &[])
+    }
+
+    fn end_with(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.dir.join(name))?;
-        file.set_len(len)?;
+        file.write_all_at(bytes, offset)?;
+        file.set_len(offset + bytes.len() as u64)?;
         file.sync_all()
     }
 }

@@ -28,6 +28,11 @@ pub enum Fault {
     NoRoom(u64),
     /// The same, and of a write the first so many bytes are there.
     NoRoomAfter(u64, usize),
+    /// The n-th operation, a sync, fails, and what it was to make durable is forgotten: it is seen, and no later sync
+    /// writes it.
+    ForgetSync(u64),
+    /// No write finds room; what takes none works.
+    Full,
     /// The files may hold this many bytes together.
     Capacity(u64),
 }
@@ -61,6 +66,19 @@ struct File {
     seen: Vec<u8>,
     durable: Vec<u8>,
     writes: Vec<(u64, Vec<u8>)>,
+}
+
+impl File {
+    fn write(&mut self, offset: u64, bytes: Vec<u8>) {
+        put(&mut self.seen, offset, &bytes);
+        self.writes.push((offset, bytes));
+    }
+
+    fn sync(&mut self) {
+        for (offset, bytes) in std::mem::take(&mut self.writes) {
+            put(&mut self.durable, offset, &bytes);
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -269,12 +287,18 @@ impl Storage for MemoryStorage {
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        self.end_with(name, len, &[])
+    }
+
+    fn end_with(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.lock();
         disk.operate(0)?.of_no_write()?;
         let file = disk.file(name)?;
-        file.seen.truncate(usize::try_from(len).unwrap_or(usize::MAX));
-        file.durable.clone_from(&file.seen);
-        file.writes.clear();
+        file.write(offset, bytes.to_vec());
+        file.sync();
+        let len = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(bytes.len());
+        file.seen.truncate(len);
+        file.durable.truncate(len);
         Ok(())
     }
 }
@@ -293,6 +317,9 @@ impl OpenFile {
 impl SegmentFile for OpenFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.with(|disk, number| {
+            if disk.faults.contains(&Fault::Full) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             let len = disk.files.get(&number).map_or(0, |file| file.seen.len() as u64);
             let verdict = disk.operate((offset + bytes.len() as u64).saturating_sub(len))?;
             let page = disk.page;
@@ -306,11 +333,14 @@ impl SegmentFile for OpenFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.with(|disk, number| {
+            let forgets = disk.faults.contains(&Fault::ForgetSync(disk.operations));
             disk.operate(0)?.of_no_write()?;
             let file = disk.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
-            for (offset, bytes) in std::mem::take(&mut file.writes) {
-                put(&mut file.durable, offset, &bytes);
+            if forgets {
+                file.writes.clear();
+                return Err(io::Error::other("simulated failure of a sync"));
             }
+            file.sync();
             Ok(())
         })
     }

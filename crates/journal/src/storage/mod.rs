@@ -17,7 +17,7 @@ pub(crate) const SUFFIX: &str = ".jsonl";
 
 /// A folder of segments.
 ///
-/// Segments are written once, from front to back, by one writer. Nothing in one is ever changed.
+/// Segments are written once, from front to back, by one writer. Nothing in one is changed that was made durable.
 pub trait Storage: Send + Sync {
     /// Where this is, for messages.
     fn path(&self) -> &Path;
@@ -54,6 +54,10 @@ pub trait Storage: Send + Sync {
 
     /// Shortens a file to its first `len` bytes, durably.
     fn cut(&self, name: &str, len: u64) -> io::Result<()>;
+
+    /// Ends a file with `bytes`, which stand there already at `offset`, durably. They are written once more: where a
+    /// sync of them failed, the system may have them in memory only and take them for written.
+    fn end_with(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// A file that is being written.

@@ -63,6 +63,7 @@ impl Batch {
         Some(TornTail {
             segment: start.segment,
             offset: start.offset,
+            stays: false,
             bytes: self.bytes,
             readable: self.records.len(),
             processes: None,

@@ -72,6 +72,15 @@ impl Batch {
         self.lines.iter().all(|waiting| waiting.line.is_ok())
     }
 
+    /// Takes the record out that says again what its process is, if the batch was that record and it is whole. What
+    /// stands before it then belongs to a batch, or a header, whose last line is damaged.
+    pub fn split_restating(&mut self, commit: &Commit) -> Option<Waiting> {
+        commit.restates.as_ref()?;
+        let text = self.lines.last()?.text();
+        let whole = crc32c::crc32c_append(crc32c::crc32c(text), b"\n") == commit.sum;
+        if whole { self.lines.pop() } else { None }
+    }
+
     /// Everything that is wrong with the lines can come from parts of the file that were never written:
     /// a power cut before the sync returned leaves that. `before_commit` says that blank bytes stand
     /// before the commit line.
@@ -84,6 +93,6 @@ impl Batch {
     pub fn torn(&self, processes: Option<Vec<String>>) -> Option<TornTail> {
         let (segment, offset) = self.start.clone()?;
         let readable = self.lines.iter().filter(|waiting| waiting.line.is_ok()).count();
-        Some(TornTail { segment, offset, bytes: self.bytes, readable, processes })
+        Some(TornTail { segment, offset, stays: false, bytes: self.bytes, readable, processes })
     }
 }

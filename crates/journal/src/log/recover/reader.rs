@@ -31,8 +31,8 @@ pub struct Reader<'a, T> {
 /// What is said of a process apart from its own records.
 struct Claim {
     hash: Hash,
-    /// The segments in which it is spoken of first and last.
-    segments: (Arc<str>, Arc<str>),
+    /// The segment in which it is spoken of first.
+    first: Arc<str>,
 }
 
 impl<'a, T: Kept> Reader<'a, T> {
@@ -99,17 +99,12 @@ impl<'a, T: Kept> Reader<'a, T> {
 
     fn claim(&mut self, process: &str, hash: Hash, segment: &Arc<str>) {
         let Some(claim) = self.claimed.get_mut(process) else {
-            let segments = (Arc::clone(segment), Arc::clone(segment));
-            self.claimed.insert(process.to_owned(), Claim { hash, segments });
+            self.claimed.insert(process.to_owned(), Claim { hash, first: Arc::clone(segment) });
             return;
         };
         claim.hash = hash;
-        let (first, last) = &mut claim.segments;
-        if **segment < **first {
-            *first = Arc::clone(segment);
-        }
-        if **segment > **last {
-            *last = Arc::clone(segment);
+        if **segment < *claim.first {
+            claim.first = Arc::clone(segment);
         }
     }
 
@@ -140,7 +135,9 @@ impl<'a, T: Kept> Reader<'a, T> {
     fn commit(&mut self, commit: Commit, after_blank: bool) -> Result<(), NotUnderstood> {
         self.judge_garbled()?;
         let batch = std::mem::take(&mut self.batch);
-        if batch.fits(&commit) || !batch.has_only_holes(after_blank) {
+        // A batch is written once the one before is synced, so where more is missing than its own it is damage too.
+        let follows = commit.first == self.recovery.last_seq + 1;
+        if batch.fits(&commit) || !batch.has_only_holes(after_blank) || !follows {
             return self.take_batch(batch, &commit);
         }
         self.garbled = Some((batch, commit));
@@ -155,12 +152,17 @@ impl<'a, T: Kept> Reader<'a, T> {
         }
     }
 
-    fn take_batch(&mut self, batch: Batch, commit: &Commit) -> Result<(), NotUnderstood> {
-        let garbled = !batch.fits(commit);
-        let all_fit = garbled && batch.begins(commit) && batch.is_readable();
-        let vouched = commit.restates.as_ref().is_some_and(|process| self.restated(process, commit, garbled));
+    fn take_batch(&mut self, mut batch: Batch, commit: &Commit) -> Result<(), NotUnderstood> {
+        let all_fit = !batch.fits(commit) && batch.begins(commit) && batch.is_readable();
+        let restating = batch.split_restating(commit);
         for waiting in batch.lines {
-            self.take(waiting, vouched)?;
+            self.take(waiting, false)?;
+        }
+        if let Some(process) = commit.restates.as_deref().filter(|process| self.is_wanted(process)) {
+            match restating {
+                Some(record) => self.take_restating(record, process, commit)?,
+                None => self.do_without(process, commit),
+            }
         }
         for (process, head) in &commit.heads {
             self.claim(process, *head, &self.segment.clone());
@@ -171,7 +173,9 @@ impl<'a, T: Kept> Reader<'a, T> {
         // This line names the processes of its own batch and of the one before. Where still more is
         // missing, nobody says whose it was.
         if commit.before > self.recovery.last_seq + 1 {
-            self.damage_all("records were lost together with the lines that name their processes");
+            let restated =
+                commit.restates.as_deref().filter(|process| self.is_wanted(process) && !self.broken.contains(*process));
+            self.damage_all("records were lost together with the lines that name their processes", restated);
         }
         // Lines that each fit, in a batch that does not: something was put between them. Where a line does
         // not fit, the heads above have said whether it was needed.
@@ -184,48 +188,60 @@ impl<'a, T: Kept> Reader<'a, T> {
         Ok(())
     }
 
-    /// The batch is one record that says again what its process is. Where it is whole, nothing before
-    /// it is needed, and its commit vouches for it; where it is not, nothing is lost with it.
-    fn restated(&mut self, process: &str, commit: &Commit, garbled: bool) -> bool {
-        let Some(head) = commit.heads.get(process).filter(|_| self.is_wanted(process)) else { return false };
-        if garbled {
-            let Some(place) = self.places.get_mut(process).filter(|_| !self.broken.contains(process)) else { return false };
-            (place.n, place.hash) = (place.n + 1, *head);
-            place.last = Arc::clone(&self.segment);
-            let what = format!("record {}, which says again what is known without it, is damaged", commit.last);
-            self.recovery.mended.insert(process.to_owned(), what);
-            return false;
-        }
+    /// A whole record that says again what its process is: nothing before it is needed, and its commit vouches
+    /// for it.
+    fn take_restating(&mut self, record: Waiting, process: &str, commit: &Commit) -> Result<(), NotUnderstood> {
         let was_broken = self.broken.remove(process);
-        if was_broken && self.plan.extent == Extent::Needed {
-            self.recovery.damaged.remove(process);
+        if was_broken || !self.continues(&record) {
             let what = format!("records before {} are damaged, and none of them is needed", commit.last);
-            self.recovery.mended.insert(process.to_owned(), what);
+            match self.plan.extent {
+                Extent::Needed => {
+                    self.recovery.damaged.remove(process);
+                    self.recovery.mended.insert(process.to_owned(), what);
+                }
+                Extent::All => drop(self.recovery.damaged.entry(process.to_owned()).or_insert(what)),
+            }
         }
-        was_broken
+        self.take(record, true)
+    }
+
+    /// Such a record that is not whole: nothing is lost with it, if everything before it is there.
+    fn do_without(&mut self, process: &str, commit: &Commit) {
+        let Some(head) = commit.heads.get(process) else { return };
+        let all_before = commit.first == self.recovery.last_seq + 1 && !self.broken.contains(process);
+        let Some(place) = self.places.get_mut(process).filter(|place| all_before && place.hash != *head) else { return };
+        (place.n, place.hash) = (place.n + 1, *head);
+        place.last = Arc::clone(&self.segment);
+        let what = format!("record {}, which says again what is known without it, is damaged", commit.last);
+        self.recovery.mended.insert(process.to_owned(), what);
+    }
+
+    /// The record is the next of its process.
+    fn continues(&self, waiting: &Waiting) -> bool {
+        let Some((_, process, n, hash)) = waiting.line.as_ref().ok().and_then(Line::stands) else { return false };
+        let (before, previous) = self.places.get(process).map_or((0, Hash::GENESIS), |place| (place.n, place.hash));
+        let linked = match waiting.link {
+            Some((before, linked)) => linked && before == previous,
+            None => line::expected_hash(waiting.text(), previous) == Some(hash),
+        };
+        linked && n == before + 1
     }
 
     /// Takes a record whose own checksum fits, if it continues its process's chain or is `vouched` for.
     fn take(&mut self, mut waiting: Waiting, vouched: bool) -> Result<(), NotUnderstood> {
+        let continues = vouched || self.continues(&waiting);
         let line = std::mem::replace(&mut waiting.line, Err(Unreadable::Damaged));
         let Ok(line) = line else { return Ok(()) };
         let Some((seq, process, n, hash)) = line.stands() else { return Ok(()) };
         if self.broken.contains(process) || !self.is_wanted(process) {
             return Ok(());
         }
-        let place = self.places.get_mut(process);
-        let (before, previous) = place.as_ref().map_or((0, Hash::GENESIS), |place| (place.n, place.hash));
-        let linked = match waiting.link {
-            Some((before, linked)) => linked && before == previous,
-            None => line::expected_hash(waiting.text(), previous) == Some(hash),
-        };
-        let continues = vouched || (linked && n == before + 1);
         if !continues {
             self.damage(process, format!("record {seq} does not continue the chain"));
             return Ok(());
         }
         let restates = matches!(&line, Line::Record { record, .. } if record.entry.restates());
-        match place {
+        match self.places.get_mut(process) {
             Some(place) => place.move_on(n, hash, &self.segment, restates),
             None => drop(self.places.insert(process.into(), Place::new(n, hash, &self.segment))),
         }
@@ -254,9 +270,10 @@ impl<'a, T: Kept> Reader<'a, T> {
         self.recovery.damaged.entry(process.to_owned()).or_insert(what);
     }
 
-    fn damage_all(&mut self, what: &str) {
-        let all: BTreeSet<String> =
-            self.places.keys().filter(|process| self.is_wanted(process)).map(|process| process.to_string()).collect();
+    /// Damages every process but one that is known to be whole.
+    fn damage_all(&mut self, what: &str, whole: Option<&str>) {
+        let hit = |process: &&Arc<str>| self.is_wanted(process) && Some(&***process) != whole;
+        let all: BTreeSet<String> = self.places.keys().filter(hit).map(|process| process.to_string()).collect();
         for process in all {
             self.damage(&process, what.to_owned());
         }
@@ -273,26 +290,31 @@ impl<'a, T: Kept> Reader<'a, T> {
     }
 
     /// A damaged process stands where the lines that are whole say, and not where its records can be read
-    /// up to: the next segment's header would else vouch for a part of them as for the whole. So the same
-    /// damage is found at every start.
+    /// up to: the next segment's header would else vouch for a part of them as for the whole. And all that is
+    /// there now is read again, for no line need name it where it is damaged. So the same damage is found at
+    /// every start.
     fn vouch_for_nothing_damaged(&mut self) {
         for process in self.recovery.damaged.keys() {
-            let Some(Claim { hash, segments: (first, last) }) = self.claimed.remove(process) else { continue };
-            let nowhere = || Place { n: 0, hash, from: first.clone(), before: first.clone(), last: last.clone() };
-            let place = self.places.entry(process.as_str().into()).or_insert_with(nowhere);
-            place.hash = hash;
-            place.last = last.max(std::mem::take(&mut place.last));
+            if let Some(Claim { hash, first }) = self.claimed.remove(process) {
+                let nowhere = || Place::new(0, hash, &first);
+                self.places.entry(process.as_str().into()).or_insert_with(nowhere).hash = hash;
+            }
+            if let Some(place) = self.places.get_mut(process.as_str()) {
+                place.last = Arc::clone(&self.segment);
+            }
         }
     }
 
     /// What follows the last commit; or the last batch itself, where parts of it were never written.
     fn torn(&mut self) -> Result<Option<TornTail>, NotUnderstood> {
-        if !self.batch.lines.is_empty() {
-            // The next batch was begun, so this one was synced.
-            self.judge_garbled()?;
+        let batch = std::mem::take(&mut self.batch);
+        if batch.lines.is_empty() {
+            return Ok(self.garbled.take().and_then(|(batch, commit)| batch.torn(Some(commit.heads.into_keys().collect()))));
         }
-        let garbled = self.garbled.take().and_then(|(batch, commit)| batch.torn(Some(commit.heads.into_keys().collect())));
-        Ok(garbled.or_else(|| std::mem::take(&mut self.batch).torn(None)))
+        // The next batch was begun, so the one before it was synced.
+        let stays = self.garbled.is_some();
+        self.judge_garbled()?;
+        Ok(batch.torn(None).map(|torn| TornTail { stays, ..torn }))
     }
 
     /// Records that begin in the middle are only whole if a checkpoint stands before them; and a process

@@ -149,3 +149,23 @@ async fn cut_off_at_any_operation_a_compaction_leaves_a_log_that_holds_the_same(
     }
     assert!(cuts > 30, "{cuts} cuts are too few to mean anything");
 }
+
+#[tokio::test]
+async fn on_a_full_disk_what_nobody_needs_is_dropped_and_makes_room() {
+    let storage = MemoryStorage::default();
+    let (log, _) = open(&storage);
+    for round in 0..3 {
+        work(&log, round).await;
+    }
+    // It would have to be carried on, for which there is no room.
+    log.process("idle").append(vec![event("open"), write(7)]).await.expect("appended");
+    for round in 3..6 {
+        work(&log, round).await;
+    }
+    let before = ["busy", "idle"].map(|process| fold(&storage, process));
+    storage.set_faults(&[Fault::Full]);
+    let done = log.compact(&SMALL, Utc::now()).expect("compacted");
+    assert!(!done.dropped.is_empty() && done.kept_for.contains(&"idle".to_owned()), "{done:?}");
+    storage.set_faults(&[]);
+    assert_eq!(["busy", "idle"].map(|process| fold(&storage, process)), before);
+}
