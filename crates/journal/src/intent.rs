@@ -76,8 +76,9 @@ impl Toolbox for IntentToolbox {
     async fn call(&self, call: &ToolCall) -> Result<ToolReply, CallError> {
         let tape = call.run.extension::<Tape>();
         let before = tape.intent(&call.step).unwrap_or(0);
+        // What its tool is called now does not undo what it was called when the call left.
         if tape.in_doubt(&call.step)
-            && call.effect() == Effect::Irreversible
+            && (call.effect() == Effect::Irreversible || tape.is_irreversible(&call.step))
             && let Some(reply) = self.settle(call, &tape, "its result is not known").await?
         {
             return Ok(reply);

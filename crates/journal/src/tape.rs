@@ -110,6 +110,11 @@ impl Tape {
         self.lock().known.get(step).is_some_and(|step| step.intent.is_some() && step.result.is_none() && !step.cleared)
     }
 
+    /// This call left as one that must not be made twice.
+    pub(crate) fn is_irreversible(&self, step: &StepId) -> bool {
+        self.lock().known.get(step).is_some_and(|step| step.irreversible)
+    }
+
     /// A call that must not be made twice and of which nobody knows whether it happened.
     pub fn first_doubt(&self) -> Option<StepId> {
         let steps = self.lock();

@@ -147,6 +147,18 @@ async fn an_irreversible_call_in_doubt_parks_and_is_not_made_again() {
 }
 
 #[tokio::test]
+async fn what_a_tool_is_called_now_does_not_undo_what_it_was_when_its_call_left() {
+    for now in [Effect::Read, Effect::Idempotent] {
+        let bench = Bench::new(vec![Ok(ToolReply::ok("done")), Ok(ToolReply::ok("twice!"))]);
+        bench.toolbox().call(&bench.call(None, None)).await.expect("answered");
+        let after = bench.forget_result();
+        let parked = after.toolbox().call(&after.call(Some(now), None)).await.expect_err("it is in doubt");
+        assert!(matches!(&parked, CallError::Park(why) if why.contains("in doubt")), "{now}: {parked}");
+        assert_eq!(after.tool.count(), 1, "{now}");
+    }
+}
+
+#[tokio::test]
 async fn an_irreversible_call_that_times_out_parks_at_once() {
     let bench = Bench::new(vec![unknown(), Ok(ToolReply::ok("twice!"))]);
     let parked = bench.toolbox().call(&bench.call(None, None)).await.expect_err("it is in doubt");
