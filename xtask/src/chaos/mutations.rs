@@ -65,6 +65,20 @@ pub const MUTATIONS: &[Mutation] = &[
         faults: &["F03"],
     },
     Mutation {
+        what: "batches that were durable are cut off with the last one",
+        file: "crates/journal/src/log/recover/reader.rs",
+        from: " || !follows {",
+        to: " {",
+        faults: &["F05"],
+    },
+    Mutation {
+        what: "a damaged checkpoint hides what was lost with it",
+        file: "crates/journal/src/log/recover/reader.rs",
+        from: "commit.first == self.recovery.last_seq + 1 && !self.broken.contains(process);",
+        to: "!self.broken.contains(process);",
+        faults: &["F05"],
+    },
+    Mutation {
         what: "compaction drops what a process still needs",
         file: "crates/journal/src/log/retention.rs",
         from: "is_some_and(|needed| *segment.name >= **needed)",

@@ -5,6 +5,7 @@
 //! are started and come to rest, and what they are and did is held against what was true.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use flyball::journal::{Entry, MemoryStorage, audit_storage};
 
@@ -155,6 +156,35 @@ pub fn blocks(plan: &Plan, tally: &Tally) {
         tally.part(format!("a block of 4 KiB that belongs elsewhere ({name})"));
         strike(tally, &truth, &plan.sample(misplaced(&truth, &blocks), 40));
     }
+    stretches(plan, tally);
+}
+
+/// Wherever a block may begin and end: each stretch of up to 4 KiB from the start of a line to the middle of one.
+fn stretches(plan: &Plan, tally: &Tally) {
+    for (name, truth) in truths() {
+        for (what, byte) in [("zeroed", 0), ("blank", b'\n')] {
+            tally.part(format!("any lines up to the middle of one, 4 KiB at most, {what} ({name})"));
+            let mut harms = Vec::new();
+            for segment in segments(&truth.disk) {
+                let lines = lines_of(&truth.used(&segment));
+                for (number, line) in lines.iter().enumerate() {
+                    let near = lines[number..].iter().map(|last| last.start + last.len() / 2);
+                    let near = near.take_while(|end| end - line.start <= BLOCK);
+                    harms.extend(near.map(|end| Harm::Fill { segment: segment.clone(), range: line.start..end, byte }));
+                }
+            }
+            strike(tally, &truth, &plan.sample(harms, 40));
+        }
+    }
+}
+
+fn lines_of(text: &[u8]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let line = |line: &[u8]| {
+        end += line.len();
+        end - line.len()..end
+    };
+    text.split_inclusive(|byte| *byte == b'\n').map(line).collect()
 }
 
 /// The blocks in which something was written.
@@ -261,6 +291,11 @@ async fn judge(truth: &Truth, harm: &Harm) -> Result<(), String> {
         if missing > 0 && !reported && !older {
             return Err(format!("the last {missing} records of {process} are gone, and nobody says so (P10)"));
         }
+        if !older && truth.may_be_torn(&disk, process).is_some_and(|most| missing > most) {
+            return Err(format!(
+                "{missing} records of {process} are gone that were durable, and it is started all the same (P10)"
+            ));
+        }
     }
     life.quiet().await?;
     if !older {
@@ -274,7 +309,7 @@ async fn judge(truth: &Truth, harm: &Harm) -> Result<(), String> {
 async fn goes_on(disk: &MemoryStorage, truth: &Truth, damaged: &BTreeSet<String>) -> Result<(), String> {
     let (log, recovery) = open(disk, truth.segment).map_err(|error| format!("it does not open again: {error}"))?;
     let now: BTreeSet<String> = recovery.damaged.keys().cloned().collect();
-    if recovery.torn.is_some() || now != *damaged {
+    if recovery.torn.as_ref().is_some_and(|torn| !torn.stays) || now != *damaged {
         return Err(format!("opened again, it is torn or damaged anew: {:?} {now:?}, it was {damaged:?}", recovery.torn));
     }
     for process in PROCESSES.into_iter().filter(|name| !damaged.contains(*name)) {

@@ -81,6 +81,21 @@ impl Truth {
         trimmed(&bytes(&self.disk, name)).to_vec()
     }
 
+    /// How many records of `process` may be gone from `disk` with a torn end: where the line that closes the last batch
+    /// is still what it was, those of that batch, for it was written once the one before was durable. Else nobody knows.
+    pub fn may_be_torn(&self, disk: &MemoryStorage, process: &str) -> Option<usize> {
+        let (name, ends) = self.whole_until.last_key_value()?;
+        let [.., before, end] = ends.as_slice() else { return None };
+        let was = bytes(&self.disk, name);
+        let batch = &was[*before..*end];
+        let closing = batch[..batch.len() - 1].iter().rposition(|byte| *byte == b'\n')? + 1;
+        let place = *before + closing..*end;
+        let stands = segments(disk).last() == Some(name) && bytes(disk, name).get(place.clone()) == was.get(place);
+        let of_process = format!("\"process\":\"{process}\"");
+        let records = String::from_utf8_lossy(&batch[..closing]).lines().filter(|line| line.contains(&of_process)).count();
+        stands.then_some(records)
+    }
+
     /// What is on `disk` is this journal as it was at an earlier time, whole: an older journal, of which
     /// nothing in it can tell that it is not the newest.
     pub fn is_older_than_this(&self, disk: &MemoryStorage) -> bool {
