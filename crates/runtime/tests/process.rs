@@ -4,6 +4,8 @@
 mod checkpoint;
 #[path = "process/delivery.rs"]
 mod delivery;
+#[path = "process/full_disk.rs"]
+mod full_disk;
 #[path = "process/pausing.rs"]
 mod pausing;
 mod support;

@@ -80,8 +80,12 @@ impl Life {
 
     fn wait_for_quiet(&mut self, due: u64) {
         let now = self.now();
-        if self.pace.patience_ends().is_some_and(|end| end <= now) {
-            // A run takes its time; the others shall not wait for it.
+        // A run takes its time, and the others shall not wait for it; nor shall they when the clock was set back.
+        let too_long =
+            self.pace.patience_ends().zip(self.pace.waits_since).is_some_and(|(end, since)| !(since..end).contains(&now));
+        // Nothing is on: what is not settled belongs to a run that waits, and was given up while its record was written.
+        let in_vain = self.under_way() == 0 && self.reception.is_quiet();
+        if too_long || in_vain {
             self.pace = Pace { from: self.reception.fold.entries, waits_since: None, ..self.pace };
         } else if due >= OVERDUE {
             self.pace.waits_since.get_or_insert(now);

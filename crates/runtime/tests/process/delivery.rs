@@ -1,11 +1,10 @@
 //! What becomes of an event whose run fails, or that has to wait; and that none is lost count of.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Act, Bench, SEGMENT};
+use crate::support::{Act, Bench};
 use flyball_core_agent::Clock;
-use flyball_journal::{Again, Entry, EventCounts, Fault, LifecycleState};
+use flyball_journal::{Again, Entry, EventCounts, LifecycleState};
 use flyball_runtime::{AgentRuntime, Control, ControlError, Delivery, ProcessSpec, ProcessStatus};
 use flyball_triggers::Refusal;
 
@@ -162,41 +161,6 @@ async fn an_event_that_waited_too_long_expires_though_the_process_is_paused() {
     runtime.resume("p").await.expect("it goes on");
     bench.until(&runtime, |status| status.events.completed == 1).await;
     balance(&status(&runtime).await);
-}
-
-#[tokio::test]
-async fn on_a_full_disk_events_are_refused_and_all_goes_on_when_there_is_room() {
-    let bench = Bench::new();
-    let runtime = bench.runtime(spec(retries(0)), Act::Say("done"));
-    runtime.start("p").await.expect("it starts");
-    runtime.inject("p", bench.event("before")).await.expect("taken");
-    bench.until(&runtime, |status| status.events.completed == 1).await;
-    // What is there may stay, and nothing comes to it: the next segment cannot be made.
-    bench.storage.set_faults(&[Fault::Capacity(2 * SEGMENT)]);
-    let refused = fill_up(&bench, &runtime).await;
-    assert_eq!(refused, ControlError::Refused(Refusal::NoRoom));
-    assert!(status(&runtime).await.disk_full);
-    bench.storage.set_faults(&[]);
-    // Its own look at the disk is a second away, by its clock.
-    bench.clock.advance(Duration::from_secs(2));
-    bench.until(&runtime, |status| !status.disk_full && status.open_events == 0).await;
-    runtime.inject("p", bench.event("after")).await.expect("there is room again");
-    bench.until(&runtime, |status| status.open_events == 0).await;
-    let status = status(&runtime).await;
-    assert_eq!(balance(&status).completed, status.events.accepted, "every accepted event was handled: {status:#?}");
-}
-
-/// Offers large events until one is refused.
-async fn fill_up(bench: &Bench, runtime: &Arc<AgentRuntime>) -> ControlError {
-    for number in 0.. {
-        let mut event = bench.event(&format!("fill {number}"));
-        event.payload = serde_json::json!("x".repeat(100_000));
-        if let Err(refused) = runtime.inject("p", event).await {
-            return refused;
-        }
-        assert!(number < 1_000, "the disk never fills");
-    }
-    unreachable!()
 }
 
 #[tokio::test]
