@@ -18,15 +18,19 @@ mod steer;
 use binary::{LONG, Live, Scene, eventually, finish};
 use flyball_core_agent::TriggerEvent;
 use flyball_journal::Entry;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A sound file, so that nobody has anything to repair.
 const SOUND: &str = "weather-2012-03.csv";
 
 /// The example, waiting for what it is asked.
 fn instance() -> (Scene, Live) {
+    instance_with(&[])
+}
+
+fn instance_with(args: &[&str]) -> (Scene, Live) {
     let scene = Scene::new();
-    let mut live = Live::start(scene.run().args(["--until", "signal"]).env("PIPELINE_INCIDENT", "off"));
+    let mut live = Live::start(scene.run().args(["--until", "signal"]).args(args).env("PIPELINE_INCIDENT", "off"));
     live.says("mission begins");
     eventually(LONG, || scene.ask(&["ps"]).stdout.matches("awaiting").count().eq(&3).then_some(())).expect("all three are up");
     (scene, live)
@@ -235,15 +239,16 @@ fn without_an_instance_every_command_says_how_to_start_one() {
 
 #[test]
 fn an_instance_that_was_killed_is_told_from_another_one_at_its_address() {
-    let (scene, mut live) = instance();
+    // An address that no neighbour takes once it is free again: each of them looks for a port of 127.0.0.1.
+    let free = std::net::TcpListener::bind(("127.0.0.9", 0)).and_then(|free| free.local_addr());
+    let address = &*free.expect("a loopback address").to_string();
+    let (scene, mut live) = instance_with(&["--listen", address]);
     live.kill9();
     let told = complaint(&scene, &["ps"], 1);
     assert!(told.contains("does not answer") && told.contains("`flyball run DIR --data data` goes on"), "{told}");
 
     // The port is free again, and somebody else's instance takes it.
-    let instance: Value = serde_json::from_slice(&std::fs::read(scene.data().join("instance.json")).unwrap()).unwrap();
     let other = Scene::new();
-    let address = instance["address"].as_str().expect("an address");
     let mut stranger = Live::start(other.run().args(["--listen", address]).env("PIPELINE_INCIDENT", "off"));
     stranger.says("mission begins");
     for args in [vec!["ps"], vec!["stop"], vec!["emit", "alert.critical"]] {

@@ -7,7 +7,7 @@ use binary::{LONG, Live, Scene};
 use chrono::Utc;
 use flyball_core_agent::{RunId, TriggerEvent};
 use flyball_journal::{Entry, Log};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn event(id: &str) -> TriggerEvent {
     TriggerEvent { event_id: id.into(), ..TriggerEvent::new("t1", "manual", Utc::now(), json!({})) }
@@ -58,11 +58,20 @@ fn what_agents_without_a_manifest_leave_undone_is_told_at_the_start() {
 }
 
 #[test]
-fn to_programs_it_is_told_beside_the_records() {
+fn to_programs_it_is_told_before_the_first_record() {
     let scene = scene();
     let mut live = Live::start(scene.run().args(["-o", "json"]));
     live.says("all is well");
     live.signal("TERM");
     let ended = live.end(LONG).with_code(0);
-    LINES.iter().for_each(|line| assert!(ended.stderr.contains(line), "{}", ended.stderr));
+    let first: Value = serde_json::from_str(ended.stdout.lines().next().expect("a line")).expect("it is JSON");
+    let why = "no manifest here has that name";
+    let left_over = json!([
+        {"name": "b", "waiting": 2, "held": 0, "why": why},
+        {"name": "c", "waiting": 1, "held": 1, "why": why},
+    ]);
+    assert_eq!(first["left_over"], left_over);
+    let (agents, records) = (&first["agents"], first["journals"][0]["records"].as_u64());
+    assert_eq!((agents, &first["until"]), (&json!(["a"]), &json!("signal")));
+    assert!(records.is_some_and(|count| count > 0) && first["api"].as_str().is_some_and(|url| url.starts_with("http://127.")));
 }

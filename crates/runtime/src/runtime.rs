@@ -45,7 +45,7 @@ pub struct JournalHome {
 }
 
 /// A process that a log knows and nobody runs, though it has something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Unclaimed {
     /// Its name.
     pub name: String,

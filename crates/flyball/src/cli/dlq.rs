@@ -1,5 +1,6 @@
 //! `flyball dlq`: events whose runs failed for good.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -171,7 +172,7 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
 /// Sees to each of them and tells of all at the end: whoever reads must not keep the rest from being done.
 async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir) -> (Vec<Value>, Result<()>) {
     let live = ask::connect(data).await.ok();
-    let mut done = Vec::new();
+    let (mut done, mut when_of) = (Vec::new(), BTreeMap::new());
     for Letter { journal, process, letter } in letters {
         let event_id = letter.event.event_id.as_str();
         let seen_to = match &live {
@@ -185,8 +186,11 @@ async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir) ->
         if let Err(error) = seen_to {
             return (done, Err(error));
         }
-        let control = live.as_ref().map(|(_, control)| control);
-        let when = if again { Some(decide::when(control, process).await) } else { None };
+        if again && !when_of.contains_key(process) {
+            let control = live.as_ref().map(|(_, control)| control);
+            when_of.insert(process, decide::when(control, process).await);
+        }
+        let when = when_of.get(process);
         done.push(json!({"event_id": event_id, "process": process, "again": again, "live": live.is_some(), "when": when}));
     }
     (done, Ok(()))

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use flyball_journal::Retention;
+use serde::Serialize;
 
 use super::validate::{self, MISTAKE};
 use super::{At, Output, output};
@@ -36,13 +37,14 @@ pub struct Run {
     /// When the run ends by itself [default: as flyball.yaml says, or signal]
     #[arg(long, value_enum)]
     until: Option<Until>,
-    /// How to print: json prints every record, one a line
+    /// How to print: json prints a line for what there is at the start, one for every record, and one for the end
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
 
 /// When a run ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Until {
     /// When every mission is over.
     Mission,

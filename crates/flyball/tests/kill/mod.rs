@@ -150,7 +150,8 @@ fn kill_at(scene: &Scene, moment: &Moment) -> bool {
     let mut records = 0;
     loop {
         let Some(line) = live.line(LONG, |_| true) else { return false };
-        let Ok(record) = serde_json::from_str::<Record>(&line) else { return false };
+        // Before the first one it is told what there is, and after the last one what it came to.
+        let Ok(record) = serde_json::from_str::<Record>(&line) else { continue };
         records += 1;
         let label = labels.of(&record);
         match moment {

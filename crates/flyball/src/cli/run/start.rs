@@ -12,12 +12,14 @@ use flyball_core_agent::{Clock, NodeClock};
 use flyball_journal::{Log, Record, Recovered, Recovery, make_folder};
 use flyball_runtime::{AgentRuntime, Control, JournalHome, RuntimeParts, Unclaimed};
 use flyball_triggers::WebhookListeners;
+use serde::Serialize;
 use tokio::sync::broadcast;
 
+use super::Plan;
+use super::banner::Banner;
 use super::tell::Teller;
-use super::{Plan, banner};
 use crate::assemble::{Assembly, Surroundings};
-use crate::cli::{Output, output};
+use crate::cli::output;
 use crate::housekeeping::Housekeeping;
 use crate::instance::{DataDir, Instance};
 use crate::manifest::{JournalBackend, Manifest};
@@ -59,10 +61,7 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
     let transport = serve(&runtime, plan, &node_id).await?;
     announce(&plan.data, transport.local_addr(), node_id)?;
     let unclaimed = homes.unclaimed();
-    match plan.output {
-        Output::Human => banner::print(plan, transport.local_addr(), &homes.found, &unclaimed),
-        Output::Json => banner::left_over(plan, &unclaimed).for_each(|line| output::note(&line)),
-    }
+    Banner::new(plan, transport.local_addr(), &homes.found, &unclaimed).print(plan.output)?;
     let teller = Teller::start(homes.watches(), plan.output);
     let housekeeping = Housekeeping::start(homes.logs(), plan.retention).await?;
     let missions = plan.manifests.iter().filter(|manifest| manifest.config.mission.enabled);
@@ -140,10 +139,14 @@ pub(super) struct Homes {
 }
 
 /// What a log held when it was opened.
+#[derive(Debug, Serialize)]
 pub(super) struct Found {
     pub dir: PathBuf,
     pub records: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub torn: Option<flyball_journal::TornTail>,
+    /// Processes that will not run, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub damaged: BTreeMap<String, String>,
 }
 
