@@ -18,7 +18,7 @@ use crate::retry::offer_patiently;
 use crate::{Cursor, Error, Moved, Overlap, Sink, Trigger, identity};
 
 pub use due::Missed;
-use due::{Due, Jitter, Lateness};
+use due::{Due, Firing, Jitter, Lateness};
 pub use schedule::Cron;
 
 /// When a [`CronTrigger`] fires.
@@ -150,10 +150,11 @@ impl CronTrigger {
         }
         let several = due.fire.len() > 1;
         let mut last = due.skipped_to;
-        for instant in due.fire {
-            last = instant.to_utc();
+        for Firing { instant, late } in due.fire {
+            last = last.max(instant.to_utc());
             // What is caught up with was chosen to be; it waits for its turn.
-            let overlap = if several && self.config.overlap == Overlap::Skip { Overlap::Queue } else { self.config.overlap };
+            let waits = late && several && self.config.overlap == Overlap::Skip;
+            let overlap = if waits { Overlap::Queue } else { self.config.overlap };
             offer_patiently(sink, self.event(instant), Self::cursor(last), overlap).await?;
         }
         Ok(last)

@@ -47,15 +47,22 @@ pub(super) struct Due {
     /// Up to here nothing fires.
     pub skipped_to: DateTime<Utc>,
     /// These fire, oldest first.
-    pub fire: Vec<DateTime<FixedOffset>>,
+    pub fire: Vec<Firing>,
+}
+
+/// An instant that fires.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Firing {
+    pub instant: DateTime<FixedOffset>,
+    /// It was missed, and is caught up with.
+    pub late: bool,
 }
 
 impl Lateness {
     /// Everything after `last` that is due at `now`.
     pub fn judge(&self, cron: &Cron, jitter: &Jitter, last: DateTime<Utc>, now: DateTime<Utc>) -> Due {
         let mut due = Due { skipped: 0, more: false, skipped_to: last, fire: Vec::new() };
-        let mut kept = VecDeque::new();
-        let limit = self.most();
+        let (mut kept, mut late) = (VecDeque::new(), 0);
         let mut at = last;
         let mut passed = 0;
         while let Some(instant) = cron.next_after(at).filter(|instant| jitter.of(instant.to_utc()) <= now) {
@@ -67,32 +74,39 @@ impl Lateness {
                 (due.more, passed) = (true, 0);
                 continue;
             }
-            if self.fires(instant.to_utc(), now) {
-                kept.push_back(instant);
-            } else {
-                due.skip(&instant);
+            match self.about(instant, jitter, now) {
+                Some(firing) => {
+                    late += usize::from(firing.late);
+                    kept.push_back(firing);
+                }
+                None => due.skip(&instant),
             }
-            if kept.len() > limit {
-                kept.pop_front().iter().for_each(|instant| due.skip(instant));
+            if late > self.most(kept.len() > late) {
+                late -= 1;
+                let oldest = kept.iter().position(|firing| firing.late).and_then(|place| kept.remove(place));
+                oldest.iter().for_each(|firing| due.skip(&firing.instant));
             }
         }
         due.fire = kept.into();
         due
     }
 
-    /// So many fire at most.
-    fn most(&self) -> usize {
+    /// So many that were missed fire at most. One that is on time is later than all of them.
+    fn most(&self, one_is_on_time: bool) -> usize {
         match self.missed {
-            Missed::Skip | Missed::Latest => 1,
+            Missed::Skip => 0,
+            Missed::Latest => usize::from(!one_is_on_time),
             Missed::All => self.cap.max(1),
         }
     }
 
-    fn fires(&self, instant: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        let late = now - instant;
-        let on_time = late <= GRACE;
-        let too_old = self.max_age.is_some_and(|age| late.to_std().is_ok_and(|late| late > age));
-        on_time || (self.missed != Missed::Skip && !too_old)
+    /// How late an instant is counts from the end of its delay, for until then nobody is to take it.
+    fn about(&self, instant: DateTime<FixedOffset>, jitter: &Jitter, now: DateTime<Utc>) -> Option<Firing> {
+        let lateness = now - jitter.of(instant.to_utc());
+        let late = lateness > GRACE;
+        let too_old = self.max_age.is_some_and(|age| lateness.to_std().is_ok_and(|lateness| lateness > age));
+        let fires = !late || (self.missed != Missed::Skip && !too_old);
+        fires.then_some(Firing { instant, late })
     }
 }
 

@@ -10,7 +10,7 @@ fn judge(missed: Missed, max_age: Option<u64>, cron: &str, last: &str, now: &str
     let lateness = Lateness { missed, cap: 3, max_age: max_age.map(Duration::from_secs) };
     let cron = Cron::parse(cron, None).expect("a schedule");
     let due = lateness.judge(&cron, &Jitter::new(Duration::ZERO, ""), at(last), at(now));
-    (due.skipped, due.fire.iter().map(|instant| instant.format("%H:%M:%S").to_string()).collect())
+    (due.skipped, due.fire.iter().map(|firing| firing.instant.format("%H:%M:%S").to_string()).collect())
 }
 
 const HOURLY: &str = "0 * * * *";
@@ -46,8 +46,8 @@ fn a_year_of_missed_seconds_is_judged_at_once_and_said_to_be_many() {
     let (last, now) = (at("2025-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z"));
     let due = lateness.judge(&every_second, &Jitter::new(Duration::ZERO, ""), last, now);
     assert!(due.more && due.skipped > 1_000, "{due:?}");
-    assert_eq!(due.fire.iter().map(|instant| instant.to_utc()).collect::<Vec<_>>(), [at("2025-12-31T23:59:59Z"), now]);
-    assert!(due.skipped_to < due.fire[0].to_utc());
+    assert_eq!(due.fire.iter().map(|firing| firing.instant.to_utc()).collect::<Vec<_>>(), [at("2025-12-31T23:59:59Z"), now]);
+    assert!(due.skipped_to < due.fire[0].instant.to_utc());
 }
 
 #[test]
@@ -75,4 +75,28 @@ fn with_jitter_an_instant_is_due_when_its_delay_is_over() {
     assert!(due_at > at("2026-01-01T10:00:00Z"));
     let fires = |now| lateness.judge(&cron, &jitter, at("2026-01-01T09:00:00Z"), now).fire.len();
     assert_eq!((fires(due_at - TimeDelta::milliseconds(1)), fires(due_at)), (0, 1));
+}
+
+#[test]
+fn how_late_an_instant_is_counts_from_the_end_of_its_delay() {
+    let cron = Cron::parse(HOURLY, None).expect("a schedule");
+    let jitter = Jitter::new(Duration::from_secs(3_000), "p");
+    let due_at = jitter.of(at("2026-01-01T10:00:00Z"));
+    assert!(due_at > at("2026-01-01T10:05:00Z"), "this seed delays it by {}", due_at - at("2026-01-01T10:00:00Z"));
+    for missed in [Missed::Skip, Missed::Latest, Missed::All] {
+        let lateness = Lateness { missed, cap: 1, max_age: Some(Duration::from_secs(30)) };
+        let due = lateness.judge(&cron, &jitter, at("2026-01-01T09:00:00Z"), due_at + TimeDelta::seconds(1));
+        assert_eq!((due.skipped, due.fire.len()), (0, 1), "{missed:?}");
+    }
+}
+
+#[test]
+fn all_that_are_on_time_fire_though_they_are_due_together() {
+    for (missed, late) in
+        [(Missed::Skip, vec![]), (Missed::Latest, vec![]), (Missed::All, vec!["09:56:00", "09:57:00", "09:58:00"])]
+    {
+        let (_, fired) = judge(missed, None, "* * * * *", "2026-01-01T09:50:00Z", "2026-01-01T10:00:00Z");
+        let on_time = ["09:59:00", "10:00:00"];
+        assert_eq!(fired, late.into_iter().chain(on_time).collect::<Vec<_>>(), "{missed:?}");
+    }
 }
