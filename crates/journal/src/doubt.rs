@@ -71,29 +71,29 @@ pub fn doubts_left(records: &[Record]) -> Vec<Doubt> {
 fn doubts_unless(records: &[Record], cut_off: Option<&str>) -> Vec<Doubt> {
     let mut runs: BTreeMap<RunId, Held> = BTreeMap::new();
     for record in records {
+        let of = || Held { process: &record.process, ..Held::default() };
         match &record.entry {
             Entry::InvocationStart { run, event_id, .. } => {
-                let held = runs.entry(run.clone()).or_default();
+                let held = runs.entry(run.clone()).or_insert_with(of);
                 event_id.clone_into(&mut held.event_id);
                 held.why = None;
             }
             Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
                 let (tool, args) = (tool.clone(), args.clone());
                 let left = LeftCall { seq: record.seq, at: record.at, tool, args };
-                let call = Call { process: &record.process, attempt: *attempt, effect: *effect, left };
-                runs.entry(run.clone()).or_default().open.insert(step.clone(), call);
+                let call = Call { attempt: *attempt, effect: *effect, left };
+                runs.entry(run.clone()).or_insert_with(of).open.insert(step.clone(), call);
             }
             // Whatever else is in doubt, nobody waits for it any more.
             entry if entry.ends_run() => drop(entry.run().and_then(|run| runs.remove(run))),
             Entry::ToolResult { run, step, .. } | Entry::Settled { run, step, .. } => {
-                runs.entry(run.clone()).or_default().open.remove(step);
+                runs.entry(run.clone()).or_insert_with(of).open.remove(step);
             }
-            Entry::InvocationHeld { run, why } => runs.entry(run.clone()).or_default().why = Some(why),
-            // The records before it may be gone.
+            Entry::InvocationHeld { run, why } => runs.entry(run.clone()).or_insert_with(of).why = Some(why),
+            // The records before it may be gone, all or some of them.
             Entry::Checkpoint { fold, .. } => {
-                for (run, open) in &fold.open_runs {
-                    runs.entry(run.clone()).or_insert_with(|| Held::of(&record.process, open));
-                }
+                runs.retain(|_, held| held.process != record.process);
+                runs.extend(fold.open_runs.iter().map(|(run, open)| (run.clone(), Held::of(&record.process, open))));
             }
             _ => {}
         }
@@ -106,14 +106,14 @@ fn doubts_unless(records: &[Record], cut_off: Option<&str>) -> Vec<Doubt> {
 /// What is known of a run so far.
 #[derive(Default)]
 struct Held<'a> {
+    process: &'a str,
     event_id: String,
     why: Option<&'a str>,
-    open: BTreeMap<StepId, Call<'a>>,
+    open: BTreeMap<StepId, Call>,
 }
 
 /// A call without a result.
-struct Call<'a> {
-    process: &'a str,
+struct Call {
     attempt: u32,
     effect: Effect,
     left: LeftCall,
@@ -122,25 +122,25 @@ struct Call<'a> {
 impl<'a> Held<'a> {
     /// A run as a checkpoint has it.
     fn of(process: &'a str, open: &'a OpenRun) -> Self {
-        let call = |(step, attempt, left)| (step, Call { process, attempt, effect: Effect::Irreversible, left });
+        let call = |(step, attempt, left)| (step, Call { attempt, effect: Effect::Irreversible, left });
         let calls = open.tape.left().into_iter().map(call).collect();
-        Self { event_id: open.event_id.clone(), why: open.held.as_deref(), open: calls }
+        Self { process, event_id: open.event_id.clone(), why: open.held.as_deref(), open: calls }
     }
 
     fn doubts(self, run: &RunId, cut_off: Option<&str>) -> Vec<Doubt> {
         let Some(why) = self.why.or(cut_off) else { return Vec::new() };
         // What only reads, or may be made again, is made again when the run goes on.
         let doubtful = self.open.into_iter().filter(|(_, call)| call.effect == Effect::Irreversible);
-        doubtful.map(|(step, call)| call.doubt(run, step, &self.event_id, why)).collect()
+        doubtful.map(|(step, call)| call.doubt(self.process, run, step, &self.event_id, why)).collect()
     }
 }
 
-impl Call<'_> {
-    fn doubt(self, run: &RunId, step: StepId, event_id: &str, why: &str) -> Doubt {
+impl Call {
+    fn doubt(self, process: &str, run: &RunId, step: StepId, event_id: &str, why: &str) -> Doubt {
         let LeftCall { seq, at, tool, args } = self.left;
         Doubt {
             id: format!("{run}/{step}"),
-            process: self.process.to_owned(),
+            process: process.to_owned(),
             run: run.clone(),
             step,
             tool,
@@ -151,6 +151,47 @@ impl Call<'_> {
             why: why.to_owned(),
             seq,
             since: at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_core_agent::TriggerEvent;
+    use serde_json::json;
+
+    use super::*;
+    use crate::ProcessFold;
+
+    /// A run that was held, and held again after a restart; then there is a checkpoint.
+    fn records() -> Vec<Record> {
+        let run = RunId("r".into());
+        let event = TriggerEvent { event_id: "e".into(), ..TriggerEvent::new("t", "manual", DateTime::UNIX_EPOCH, json!({})) };
+        let begun = |attempt| Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt, again: None };
+        let call = Entry::ToolCall {
+            run: run.clone(),
+            step: StepId::call(0, 0),
+            attempt: 1,
+            tool: "pay".into(),
+            args: Map::new(),
+            effect: Effect::Irreversible,
+            notes: Map::new(),
+        };
+        let held = || Entry::InvocationHeld { run: run.clone(), why: "it is in doubt".into() };
+        let mut entries = vec![Entry::accepted(event), begun(1), call, held(), begun(2), held()];
+        let record = |(seq, entry)| Record { seq, process: "p".into(), n: seq, epoch: 1, at: DateTime::UNIX_EPOCH, entry };
+        let before: Vec<Record> = (1..).zip(entries.clone()).map(record).collect();
+        entries.push(Entry::Checkpoint { fold: Box::new(ProcessFold::of(&before)), layers: Map::new() });
+        (1..).zip(entries).map(record).collect()
+    }
+
+    #[test]
+    fn a_call_in_doubt_is_known_from_the_checkpoint_wherever_what_is_kept_begins() {
+        let all = records();
+        let whole = doubts(&all);
+        assert_eq!((whole.len(), whole[0].event_id.as_str(), whole[0].tool.as_str()), (1, "e", "pay"));
+        for from in 0..all.len() {
+            assert_eq!(doubts(&all[from..]), whole, "from record {}", from + 1);
         }
     }
 }

@@ -147,6 +147,9 @@ async fn in_doubt(data: &DataDir) -> Result<Vec<(PathBuf, Doubt)>> {
 
 fn find(doubts: Vec<(PathBuf, Doubt)>, id: &str) -> Result<(PathBuf, Doubt)> {
     let mut matching: Vec<(PathBuf, Doubt)> = doubts.into_iter().filter(|(_, doubt)| doubt.id.starts_with(id)).collect();
+    if let Some(exact) = matching.iter().position(|(_, doubt)| doubt.id == id) {
+        return Ok(matching.swap_remove(exact));
+    }
     match matching.len() {
         1 => Ok(matching.remove(0)),
         0 => Err(anyhow!("no call in doubt is named '{id}': see `flyball indoubt`")),
