@@ -3,7 +3,6 @@
 //! What lies in memory, and in each checkpoint, is bounded by a count. Where that is less than the window,
 //! the older keys are looked up in the log.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -91,10 +90,11 @@ impl Dedup {
         self.order.front().map_or(u64::MAX, |Seen(_, _, _, seq)| *seq)
     }
 
-    /// The id under which an event of this trigger with this key was taken in.
-    pub fn seen(&self, trigger: &str, key: &str) -> Option<&str> {
+    /// The id under which an event of this trigger with this key was taken in, within the window before `at`.
+    pub fn seen(&self, trigger: &str, key: &str, at: DateTime<Utc>) -> Option<&str> {
         let place = self.by_key.get(&digest(trigger, key))? - self.gone;
-        self.order.get(usize::try_from(place).ok()?).map(|Seen(_, event, _, _)| &**event)
+        let Seen(_, event, first, _) = self.order.get(usize::try_from(place).ok()?)?;
+        (at.timestamp() - first <= DEDUP_WINDOW.num_seconds()).then_some(event)
     }
 
     /// Remembers an event, and forgets what is too old.
@@ -115,7 +115,10 @@ impl Dedup {
 
     fn forget_oldest(&mut self) {
         if let Some(Seen(key, ..)) = self.order.pop_front() {
-            self.by_key.remove(&key);
+            // The key may have been used again since, after the window.
+            if self.by_key.get(&key) == Some(&self.gone) {
+                self.by_key.remove(&key);
+            }
             self.gone += 1;
         }
     }
@@ -126,10 +129,8 @@ impl Dedup {
 
     fn put(&mut self, seen: Seen) {
         let place = self.gone + self.order.len() as u64;
-        if let Entry::Vacant(vacant) = self.by_key.entry(seen.0) {
-            vacant.insert(place);
-            self.order.push_back(seen);
-        }
+        self.by_key.insert(seen.0, place);
+        self.order.push_back(seen);
     }
 }
 
@@ -180,9 +181,25 @@ mod tests {
         let start = DateTime::UNIX_EPOCH;
         dedup.remember("t", "a", "e1", start, 1);
         dedup.remember("t", "b", "e2", start + DEDUP_WINDOW, 2);
-        assert_eq!(dedup.seen("t", "a"), Some("e1"));
-        dedup.remember("t", "c", "e3", start + DEDUP_WINDOW + TimeDelta::seconds(1), 3);
-        assert_eq!((dedup.seen("t", "a"), dedup.seen("t", "b"), dedup.seen("u", "b")), (None, Some("e2"), None));
+        assert_eq!(dedup.seen("t", "a", start + DEDUP_WINDOW), Some("e1"));
+        let later = start + DEDUP_WINDOW + TimeDelta::seconds(1);
+        assert_eq!(dedup.seen("t", "a", later), None, "though nothing came since");
+        dedup.remember("t", "c", "e3", later, 3);
+        let seen = |trigger, key| dedup.seen(trigger, key, later);
+        assert_eq!((seen("t", "a"), seen("t", "b"), seen("u", "b"), dedup.len()), (None, Some("e2"), None, 2));
+    }
+
+    #[test]
+    fn a_key_that_is_used_again_after_the_window_is_another_event() {
+        let mut dedup = Dedup::default();
+        let week = TimeDelta::days(7);
+        for (number, event) in (0..3).zip(["e1", "e2", "e3"]) {
+            let at = DateTime::UNIX_EPOCH + week * number;
+            assert_eq!(dedup.seen("t", "weekly", at), None);
+            dedup.remember("t", "weekly", event, at, 1);
+            assert_eq!(dedup.seen("t", "weekly", at + TimeDelta::hours(1)), Some(event));
+        }
+        assert_eq!(dedup.len(), 1);
     }
 
     #[test]
@@ -196,7 +213,7 @@ mod tests {
         let (no, half, full) = ((false, false), (true, false), (true, true));
         let expected = [(no, 1), (half, 1), (half, 1), (full, 1), (full, 2), (full, 3)];
         assert_eq!(told, expected.map(|((half, full), back)| (half, full, back)));
-        assert_eq!((dedup.seen("t", "2"), dedup.seen("t", "3")), (None, Some("e")));
+        assert_eq!((dedup.seen("t", "2", DateTime::UNIX_EPOCH), dedup.seen("t", "3", DateTime::UNIX_EPOCH)), (None, Some("e")));
     }
 
     #[test]

@@ -239,7 +239,7 @@ async fn a_checkpoint_carries_open_events_runs_steps_and_dedup_keys() {
     drop(log);
     let fold = ProcessFold::of(&open(&storage).1.processes["a"]);
     assert_eq!(fold.open_events.values().collect::<Vec<_>>(), [&event]);
-    assert_eq!(fold.seen("t", "slot"), Some(event.event_id.as_str()));
+    assert_eq!(fold.seen(&event), Some(event.event_id.as_str()));
     let open_run = &fold.open_runs[&run];
     assert_eq!((open_run.held.as_deref(), open_run.tape.reply(&step)), (Some("waits"), Some(reply)));
 }
