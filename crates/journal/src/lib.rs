@@ -30,7 +30,7 @@ pub use history::ReplayEngine;
 pub use index::History;
 pub use intent::Intent;
 pub use journal::{Appended, Journal, MemoryJournal, append_patiently};
-pub use lifecycle::{InvalidTransition, LifecycleState, TOO_OLD};
+pub use lifecycle::{IDLE, InvalidTransition, LifecycleState, TOO_OLD};
 pub use log::{
     Anchor, Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention,
     TornTail, audit, audit_against, audit_storage, damaged, export, raw_records, read, read_storage,

@@ -30,6 +30,9 @@ pub enum LifecycleState {
 /// The reason of a stop after which a process is started anew at once, because it is too old.
 pub const TOO_OLD: &str = "max_lifetime is over";
 
+/// The reason of a pause that the next event ends, because there was nothing to do.
+pub const IDLE: &str = "idle; the next event wakes it";
+
 impl LifecycleState {
     /// The process takes events in.
     pub fn is_alive(self) -> bool {

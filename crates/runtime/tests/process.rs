@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_core_agent::Directive;
-use flyball_journal::{Again, Entry, LifecycleState};
+use flyball_journal::{Again, Entry, LifecycleState, Storage};
 use flyball_runtime::{Control, ControlError, ProcessSpec, Restart, RestartPolicy};
 use flyball_triggers::Refusal;
 use serde_json::json;
@@ -161,6 +161,49 @@ async fn a_process_that_is_too_old_is_started_anew() {
     bench.clock.advance(Duration::from_secs(61));
     bench.until(&runtime, |_| bench.builds(&runtime) == 2).await;
     runtime.inject("p", bench.event("e1")).await.expect("it is up again");
+}
+
+#[tokio::test]
+async fn a_run_that_wants_a_stop_as_its_process_grows_too_old_is_obeyed() {
+    let bench = Bench::new();
+    let mut spec = ProcessSpec::new("p");
+    spec.heartbeat_interval = Duration::from_millis(5);
+    spec.max_lifetime = Some(Duration::from_secs(60));
+    let runtime = bench.runtime(spec, Act::DirectLate(Directive::Stop { why: "the budget is spent".into() }));
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    bench.until(&runtime, |status| status.active_runs == 1).await;
+    bench.clock.advance(Duration::from_secs(61));
+    bench.until(&runtime, |status| status.over).await;
+    let status = runtime.process_status("p").await.expect("status");
+    assert_eq!((status.state, status.reason.as_str()), (LifecycleState::Stopped, "the budget is spent"));
+    assert_eq!(bench.builds(&runtime), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_added_to_the_records_of_a_process_that_are_damaged() {
+    let bench = Bench::new();
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    for key in ["e1", "e2"] {
+        runtime.inject("p", bench.event(key)).await.expect("taken");
+    }
+    bench.until(&runtime, |status| status.invocation_count == 2).await;
+    bench.flush(&runtime).await;
+    let bench = bench.crash();
+    let name = bench.storage.list().expect("listed").remove(0);
+    let bytes = bench.storage.read(&name).expect("read");
+    let at = bytes.windows(4).position(|window| window == b"\"e1\"").expect("the event is there");
+    bench.storage.damage(&name, |bytes| bytes[at + 1] ^= 4);
+    let runtime = bench.runtime(ProcessSpec::new("p"), Act::Say("done"));
+    assert_eq!(runtime.start_all().await.len(), 1);
+    runtime.stop("p").await.expect("nothing is to be stopped");
+    let refused = runtime.see_to_dead_letter("p", "e1", true, "").await.expect_err("nobody knows what it says");
+    assert!(refused.to_string().contains("journal is damaged"), "{refused}");
+    let status = runtime.process_status("p").await.expect("status");
+    assert!(status.state == LifecycleState::Failed && status.reason.contains("damaged"), "{status:?}");
+    runtime.shutdown().await;
+    assert_eq!(bench.storage.list().expect("listed"), [name], "no record came after those");
 }
 
 #[tokio::test]

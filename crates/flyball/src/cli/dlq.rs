@@ -17,6 +17,7 @@ use super::table::{Cell, Table};
 use super::times::instant;
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
+use crate::words::counted;
 
 /// See to events whose runs failed for good.
 #[derive(Debug, Args)]
@@ -152,12 +153,15 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
         output::json(letter)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let Letter { process, letter: DeadLetter { event, run, reason, at }, .. } = letter;
+    let Letter { process, letter: DeadLetter { event, run, reason, at, redeliveries }, .. } = letter;
     output::line(&event.event_id);
     output::line(&format!("  process  {process}"));
     output::line(&format!("  trigger  {} ({}), at {}", event.trigger_type, event.trigger_id, instant(event.timestamp)));
     output::line(&format!("  because  {}", short(reason)));
     output::line(&format!("  since    {}", instant(*at)));
+    if *redeliveries > 0 {
+        output::line(&format!("  retried  {} by an operator", counted(*redeliveries, "time")));
+    }
     output::line(&format!("  run      {run} (`flyball why {run}` tells what it did)"));
     output::line("  payload");
     for line in serde_json::to_string_pretty(&event.payload)?.lines() {

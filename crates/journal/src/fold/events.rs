@@ -36,6 +36,9 @@ pub struct DeadLetter {
     pub reason: String,
     /// When.
     pub at: DateTime<Utc>,
+    /// How often it was taken from the dead letters before. Each time it has a run of its own.
+    #[serde(default, skip_serializing_if = "crate::fold::is_zero")]
+    pub redeliveries: u32,
 }
 
 /// Where a trigger stands.
@@ -120,9 +123,10 @@ impl ProcessFold {
     }
 
     pub(super) fn bury(&mut self, run: RunId, event_id: &str, reason: String, at: DateTime<Utc>) {
+        let redeliveries = self.redeliveries(event_id);
         if let Some(event) = self.end(&run, event_id) {
             self.events.dead_lettered += 1;
-            let letter = DeadLetter { event, run, reason, at };
+            let letter = DeadLetter { event, run, reason, at, redeliveries };
             self.dead_letters.push(letter, MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES);
         }
     }
@@ -135,7 +139,7 @@ impl ProcessFold {
 
     pub(super) fn redeliver(&mut self, seq: u64, event_id: &str) {
         if let Some(letter) = self.take_dead(event_id) {
-            *self.redeliveries.entry(event_id.to_owned()).or_default() += 1;
+            self.redeliveries.insert(event_id.to_owned(), letter.redeliveries + 1);
             self.open_events.insert(seq, letter.event);
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::dedup::{Dedup, MAX_DEDUP_KEYS, Recalled};
 use crate::tape::LeftCall;
-use crate::{Entry, Journal, LifecycleState, Record, TOO_OLD};
+use crate::{Entry, IDLE, Journal, LifecycleState, Record, TOO_OLD};
 
 pub use events::{DeadLetter, EventCounts, MAX_DEAD_LETTERS, TriggerFold};
 pub use runs::OpenRun;
@@ -117,7 +117,7 @@ impl ProcessFold {
     /// reach so far back, `journal`, which is the process's own, is asked; that may read a record.
     pub fn recall(&self, event: &TriggerEvent, journal: &dyn Journal) -> Recalled {
         self.prepare_recall(journal);
-        match self.seen(&event.trigger_id, event.key()) {
+        match self.seen(event) {
             Some(first) => Recalled::As(first.to_owned()),
             None if self.dedup.is_full() => journal.recall(event, self.dedup.reaches_back_to()),
             None => Recalled::Never,
@@ -131,9 +131,10 @@ impl ProcessFold {
         }
     }
 
-    /// The id under which an event with this key was taken in by this trigger, if that is remembered.
-    pub fn seen(&self, trigger_id: &str, key: &str) -> Option<&str> {
-        self.dedup.seen(trigger_id, key)
+    /// The id under which an event with the key of `event` was taken in by its trigger, within the window before
+    /// it, if that is remembered.
+    pub fn seen(&self, event: &TriggerEvent) -> Option<&str> {
+        self.dedup.seen(&event.trigger_id, event.key(), event.timestamp)
     }
 
     /// How many dedup keys are remembered.
@@ -223,7 +224,10 @@ impl ProcessFold {
 
     fn move_to(&mut self, to: LifecycleState, reason: String) {
         self.state = to;
+        let idle = self.pause.as_ref().is_some_and(|pause| pause.why == IDLE);
         match to {
+            // An event woke it.
+            LifecycleState::Running if idle => self.pause = None,
             LifecycleState::Suspended if self.pause.is_none() => {
                 self.pause = Some(Pause { why: reason.clone(), until: None });
             }
@@ -261,6 +265,10 @@ impl Weigh for Exchange {
     fn weight(&self) -> usize {
         crate::weight(&self.event) + self.reply.len()
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A map with numbers for keys as a list of pairs: inside a tagged enum JSON's string keys do not

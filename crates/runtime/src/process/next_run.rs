@@ -1,6 +1,6 @@
 //! Which event is handled next. Decided from what the process is and the time alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball_core_agent::{RunId, TriggerEvent};
@@ -43,12 +43,13 @@ impl Known<'_> {
     pub fn choose(&self, fold: &ProcessFold) -> Choice {
         // Triggers of which an earlier event keeps the later ones waiting.
         let mut blocked: BTreeSet<&str> = BTreeSet::new();
+        let begun = begun(fold);
         for event in fold.open_events.values() {
             let trigger = event.trigger_id.as_str();
             if blocked.contains(trigger) {
                 continue;
             }
-            let open = fold.open_runs.iter().find(|(_, open)| open.event_id == event.event_id);
+            let open = begun.get(event.event_id.as_str()).copied();
             if !self.busy.contains(&event.event_id)
                 && let Some(choice) = self.about(fold, event, open)
             {
@@ -66,7 +67,7 @@ impl Known<'_> {
     fn about(&self, fold: &ProcessFold, event: &TriggerEvent, open: Option<(&RunId, &OpenRun)>) -> Option<Choice> {
         let event_id = event.event_id.clone();
         let Some((run, open)) = open else {
-            if let Some(why) = self.too_old(event) {
+            if let Some(why) = self.too_old(fold, event) {
                 return Some(Choice::Expire { event_id, why });
             }
             let run = RunId::of(self.process, event, fold.redeliveries(&event.event_id));
@@ -83,8 +84,9 @@ impl Known<'_> {
         Some(Choice::Begin { run: run.clone(), event: event.clone(), attempt: open.attempt + 1 })
     }
 
-    fn too_old(&self, event: &TriggerEvent) -> Option<String> {
-        let max_age = self.delivery.max_age?;
+    /// One that an operator took from the dead letters is never too old: he knew how old it is.
+    fn too_old(&self, fold: &ProcessFold, event: &TriggerEvent) -> Option<String> {
+        let max_age = self.delivery.max_age.filter(|_| fold.redeliveries(&event.event_id) == 0)?;
         let waited = (self.now - event.timestamp).to_std().ok().filter(|waited| *waited > max_age)?;
         Some(format!("it waited for {} s, and {} are allowed (max_age)", waited.as_secs(), max_age.as_secs_f64()))
     }
@@ -95,12 +97,19 @@ impl Known<'_> {
         let retries = fold.open_runs.values().filter(idle).filter_map(|open| open.retry_at);
         let max_age = self.delivery.max_age.and_then(|age| TimeDelta::from_std(age).ok());
         let oldest = max_age.and_then(|age| {
-            let begun = |event: &&TriggerEvent| fold.open_runs.values().any(|open| open.event_id == event.event_id);
-            let first = fold.open_events.values().find(|event| !begun(event))?;
+            let begun = begun(fold);
+            let may_expire =
+                |event: &&TriggerEvent| !begun.contains_key(event.event_id.as_str()) && fold.redeliveries(&event.event_id) == 0;
+            let first = fold.open_events.values().find(may_expire)?;
             first.timestamp.checked_add_signed(age + TimeDelta::milliseconds(1))
         });
         retries.chain(oldest).min()
     }
+}
+
+/// The open runs by their events.
+fn begun(fold: &ProcessFold) -> HashMap<&str, (&RunId, &OpenRun)> {
+    fold.open_runs.iter().map(|(run, open)| (open.event_id.as_str(), (run, open))).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! When no new run begins: who said so, until when, and that the journal knows it before anyone is told.
 
 use chrono::{DateTime, Utc};
-use flyball_journal::{LifecycleState, Pause as Recorded};
+use flyball_journal::{IDLE, LifecycleState, Pause as Recorded};
 
 use super::life::Life;
 use super::supervise::transition;
@@ -15,9 +15,6 @@ pub(super) struct Pause {
     /// The next event ends it.
     pub idle: bool,
 }
-
-/// Why an idle process is suspended.
-pub(super) const IDLE: &str = "idle; the next event wakes it";
 
 /// A pause outlives a crash, a failure, and the wait for a restart. It is ended by whoever resumes or stops the process.
 pub(super) fn still_paused(past: &Past) -> Option<Pause> {

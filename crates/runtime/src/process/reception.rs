@@ -256,7 +256,7 @@ impl Reception {
             Some(Err(Error::Full { .. })) => Err(Refusal::NoRoom),
             Some(Err(Error::TooDeep { .. })) => Err(Refusal::TooDeep),
             Some(Err(error)) => Err(Refusal::NotDurable(error.to_string())),
-            None => match self.fold.seen(&event.trigger_id, event.key()) {
+            None => match self.fold.seen(event) {
                 Some(first) => Ok(Receipt { event_id: first.to_owned(), duplicate: true }),
                 None => Err(Refusal::NotDurable("the same event, offered a moment before, could not be recorded".into())),
             },

@@ -294,6 +294,11 @@ impl Supervisor {
         let state = self.shown.borrow().base.state;
         match command {
             Command::Stop(Stop { listen: true, answer }) => tell(answer, Ok(())),
+            // Nothing is added to records that are damaged: put right from a copy, they would not go on from there.
+            Command::Stop(Stop { answer, .. }) if self.damage.is_some() => tell(answer, Ok(())),
+            Command::Resolve { .. } | Command::DeadLetter { .. } if self.damage.is_some() => {
+                command.refuse(&self.damage.as_deref().map(damaged).unwrap_or_default());
+            }
             Command::Stop(Stop { listen: false, answer }) => {
                 resting.stop_listening().await;
                 if state == LifecycleState::Failed {

@@ -147,6 +147,26 @@ async fn a_dead_letter_can_be_seen_to_while_its_process_is_stopped() {
 }
 
 #[tokio::test]
+async fn each_time_a_dead_letter_is_tried_again_it_has_a_run_of_its_own_however_old_it_is() {
+    let bench = Bench::new();
+    let max_age = Some(Duration::from_secs(60));
+    let runtime = bench.runtime(spec(Delivery { max_age, ..retries(0) }), Act::Fail);
+    runtime.start("p").await.expect("it starts");
+    let id = runtime.inject("p", bench.event("a")).await.expect("taken").event_id;
+    for times in 1..=3 {
+        bench.until(&runtime, |status| status.events.dead_lettered == 1 && status.invocation_count == times).await;
+        bench.clock.advance(Duration::from_secs(3_600));
+        runtime.see_to_dead_letter("p", &id, true, "once more").await.expect("it is handled once more");
+    }
+    bench.until(&runtime, |status| status.events.dead_lettered == 1 && status.invocation_count == 4).await;
+    let begun = bench.entries(&runtime).into_iter().filter_map(|entry| match entry {
+        Entry::InvocationStart { run, .. } => Some(run),
+        _ => None,
+    });
+    assert_eq!(begun.collect::<std::collections::BTreeSet<_>>().len(), 4);
+}
+
+#[tokio::test]
 async fn an_event_that_waited_too_long_expires_though_the_process_is_paused() {
     let bench = Bench::new();
     let max_age = Some(Duration::from_secs(60));

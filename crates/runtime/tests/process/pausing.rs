@@ -126,6 +126,29 @@ async fn a_pause_that_ends_by_itself_takes_the_place_of_none_that_does_not() {
 }
 
 #[tokio::test]
+async fn a_pause_that_follows_upon_an_idle_one_outlives_a_crash() {
+    let bench = Bench::new();
+    let until = Some(bench.clock.now() + chrono::TimeDelta::hours(1));
+    let mut spec = ProcessSpec::new("p");
+    spec.heartbeat_interval = Duration::from_millis(5);
+    spec.idle_timeout = Some(Duration::from_secs(60));
+    let runtime = bench.runtime(spec.clone(), Act::Direct(Directive::Pause { why: "the day's budget".into(), until }));
+    runtime.start("p").await.expect("it starts");
+    bench.clock.advance(Duration::from_secs(61));
+    bench.until(&runtime, |status| status.state == LifecycleState::Suspended).await;
+    runtime.inject("p", bench.event("e1")).await.expect("taken");
+    let spent = |status: &flyball_runtime::ProcessStatus| {
+        (status.state, status.reason.as_str()) == (LifecycleState::Suspended, "the day's budget")
+    };
+    bench.until(&runtime, spent).await;
+    bench.flush(&runtime).await;
+    let bench = bench.crash();
+    let runtime = bench.runtime(spec, Act::Say("done"));
+    runtime.start("p").await.expect("it starts");
+    assert!(spent(&runtime.process_status("p").await.expect("status")));
+}
+
+#[tokio::test]
 async fn to_stop_a_process_that_has_failed_ends_its_pause() {
     let bench = Bench::new();
     let runtime = paused_and_about_to_fail(&bench, RestartPolicy::Never, Duration::ZERO).await;

@@ -1,7 +1,7 @@
 //! What an operator can do about a process that runs nothing now.
 
 use chrono::{DateTime, Utc};
-use flyball_journal::LifecycleState;
+use flyball_journal::{IDLE, LifecycleState};
 use flyball_runtime::ProcessStatus;
 use serde_json::Value;
 
@@ -10,14 +10,11 @@ use crate::cli::times::instant;
 /// How a budget's reason for a pause begins and ends; between lie the fields of the limits.
 const BUDGET_REASON: (&str, &str) = ("budget: ", " reached");
 
-/// The reason of a process that an event wakes.
-const IDLE: &str = "idle";
-
 /// What keeps a live instance's process from running, and the command that lets it.
 pub fn lines(live: &ProcessStatus) -> Vec<String> {
     let name = &live.name;
     match live.state {
-        LifecycleState::Suspended if live.reason.starts_with(IDLE) => Vec::new(),
+        LifecycleState::Suspended if live.reason == IDLE => Vec::new(),
         LifecycleState::Suspended => {
             let mut lines = spent(live);
             let stays = if lines.is_empty() { "" } else { " sooner; the limit stays as it is" };
