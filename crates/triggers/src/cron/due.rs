@@ -62,7 +62,7 @@ impl Lateness {
     /// Everything after `last` that is due at `now`.
     pub fn judge(&self, cron: &Cron, jitter: &Jitter, last: DateTime<Utc>, now: DateTime<Utc>) -> Due {
         let mut due = Due { skipped: 0, more: false, skipped_to: last, fire: Vec::new() };
-        let (mut kept, mut late) = (VecDeque::new(), 0);
+        let (mut kept, mut one_was_missed) = (VecDeque::new(), false);
         let mut at = last;
         let mut passed = 0;
         while let Some(instant) = cron.next_after(at).filter(|instant| jitter.of(instant.to_utc()) <= now) {
@@ -74,39 +74,37 @@ impl Lateness {
                 (due.more, passed) = (true, 0);
                 continue;
             }
-            match self.about(instant, jitter, now) {
-                Some(firing) => {
-                    late += usize::from(firing.late);
-                    kept.push_back(firing);
-                }
-                None => due.skip(&instant),
+            let (late, fires) = self.about(instant, jitter, now);
+            one_was_missed |= late;
+            if fires {
+                kept.push_back(Firing { instant, late });
+            } else {
+                due.skip(&instant);
             }
-            if late > self.most(kept.len() > late) {
-                late -= 1;
-                let oldest = kept.iter().position(|firing| firing.late).and_then(|place| kept.remove(place));
-                oldest.iter().for_each(|firing| due.skip(&firing.instant));
+            // Those that are merely due together all fire.
+            while one_was_missed && kept.len() > self.most() {
+                kept.pop_front().iter().for_each(|firing| due.skip(&firing.instant));
             }
         }
         due.fire = kept.into();
         due
     }
 
-    /// So many that were missed fire at most. One that is on time is later than all of them.
-    fn most(&self, one_is_on_time: bool) -> usize {
+    /// So many fire at most after some were missed.
+    fn most(&self) -> usize {
         match self.missed {
-            Missed::Skip => 0,
-            Missed::Latest => usize::from(!one_is_on_time),
+            Missed::Skip | Missed::Latest => 1,
             Missed::All => self.cap.max(1),
         }
     }
 
-    /// How late an instant is counts from the end of its delay, for until then nobody is to take it.
-    fn about(&self, instant: DateTime<FixedOffset>, jitter: &Jitter, now: DateTime<Utc>) -> Option<Firing> {
+    /// Whether an instant was missed, and whether it fires. How late it is counts from the end of its delay, for
+    /// until then nobody is to take it.
+    fn about(&self, instant: DateTime<FixedOffset>, jitter: &Jitter, now: DateTime<Utc>) -> (bool, bool) {
         let lateness = now - jitter.of(instant.to_utc());
         let late = lateness > GRACE;
         let too_old = self.max_age.is_some_and(|age| lateness.to_std().is_ok_and(|lateness| lateness > age));
-        let fires = !late || (self.missed != Missed::Skip && !too_old);
-        fires.then_some(Firing { instant, late })
+        (late, !late || (self.missed != Missed::Skip && !too_old))
     }
 }
 
