@@ -1,7 +1,7 @@
 //! What becomes of events: every one that is taken in ends in one of four ways, or waits.
 
 use chrono::{DateTime, Utc};
-use flyball_core_agent::{RunId, TriggerEvent};
+use flyball_core_agent::{RunId, StepId, TriggerEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -118,6 +118,7 @@ impl ProcessFold {
     pub(super) fn close_event(&mut self, event_id: &str) -> Option<TriggerEvent> {
         let seq = self.open_events.iter().find(|(_, event)| event.event_id == event_id).map(|(seq, _)| *seq)?;
         self.doubtful.remove(event_id);
+        self.doubtful_since.remove(event_id);
         self.redeliveries.remove(event_id);
         self.open_events.remove(&seq)
     }
@@ -156,8 +157,23 @@ impl ProcessFold {
         self.dead_letters.remove(place)
     }
 
-    pub(super) fn doubt(&mut self, events: &[String]) {
+    pub(super) fn doubt(&mut self, seq: u64, events: &[String]) {
         let open: Vec<String> = events.iter().filter(|id| self.open_event(id).is_some()).cloned().collect();
+        self.doubtful_since.extend(open.iter().map(|event_id| (event_id.clone(), (seq, None))));
         self.doubtful.extend(open);
+    }
+
+    /// The second turn that begins after an end of the journal was lost: what was lost was of the one before, and has
+    /// been made up for. Steps may be put on the tapes later than their records stand, so by the record's number.
+    pub(super) fn doubt_no_more(&mut self, seq: u64, run: &RunId, step: &StepId) {
+        if self.doubtful_since.is_empty() {
+            return;
+        }
+        let (Some(open), Some(turn)) = (self.open_runs.get(run), step.turn_number()) else { return };
+        let Some((_, first)) = self.doubtful_since.get_mut(&open.event_id).filter(|(lost, _)| *lost < seq) else { return };
+        if turn > *first.get_or_insert(turn) {
+            self.doubtful_since.remove(&open.event_id);
+            self.doubtful.remove(&open.event_id);
+        }
     }
 }

@@ -57,6 +57,9 @@ pub struct ProcessFold {
     dedup: Dedup,
     /// How often an open event was taken from the dead letters.
     redeliveries: BTreeMap<String, u32>,
+    /// Of doubtful events: the record that says so, and the first turn after it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    doubtful_since: BTreeMap<String, (u64, Option<u32>)>,
 }
 
 /// A process starts no new run.
@@ -180,9 +183,12 @@ impl ProcessFold {
             Entry::Expired { event_id, .. } => self.expire(&event_id),
             Entry::Redelivered { event_id, .. } => self.redeliver(seq, &event_id),
             Entry::Dismissed { event_id, .. } => self.dismiss(&event_id),
-            Entry::TailLost { events, .. } => self.doubt(&events),
+            Entry::TailLost { events, .. } => self.doubt(seq, &events),
             Entry::InvocationStart { run, event_id, attempt, .. } => self.begin(run, event_id, attempt),
-            Entry::ModelReply { run, step, reply } => self.tape(&run, |tape| tape.set_reply(&step, &reply)),
+            Entry::ModelReply { run, step, reply } => {
+                self.tape(&run, |tape| tape.set_reply(&step, &reply));
+                self.doubt_no_more(seq, &run, &step);
+            }
             Entry::ToolCall { run, step, attempt, tool, args, effect, .. } => {
                 self.tape(&run, |tape| tape.set_intent(&step, attempt, effect, LeftCall { seq, at, tool, args }));
             }
@@ -311,5 +317,21 @@ mod tests {
             fold.apply(3, DateTime::UNIX_EPOCH, &says);
             assert_eq!(serde_json::to_string(&checkpoint).expect("written"), before);
         }
+    }
+
+    #[test]
+    fn what_a_torn_end_cost_is_in_doubt_until_a_later_turn_begins() {
+        let (run, at) = (RunId("r".into()), DateTime::UNIX_EPOCH);
+        let event = TriggerEvent { event_id: "e".into(), ..TriggerEvent::new("t", "manual", at, Value::Null) };
+        let begun = Entry::InvocationStart { run: run.clone(), event_id: "e".into(), attempt: 1, again: None };
+        let says = |turn| Entry::ModelReply { run: run.clone(), step: StepId::turn(turn), reply: Reply::say("go on") };
+        let lost = Entry::TailLost { why: "torn".into(), events: vec!["e".into()] };
+        let mut fold = ProcessFold::default();
+        let entries = [Entry::accepted(event), begun, says(0), lost, says(1), says(2)];
+        let doubtful = (1..).zip(&entries).map(|(seq, entry)| {
+            fold.apply(seq, at, entry);
+            fold.doubtful.len()
+        });
+        assert_eq!(doubtful.collect::<Vec<_>>(), [0, 0, 0, 1, 1, 0]);
     }
 }
