@@ -131,8 +131,11 @@ impl IntentToolbox {
             effect: call.effect(),
             notes: call.notes.clone(),
         };
-        let left = |Appended { seq, at }| LeftCall { seq, at, tool: call.name.clone(), args: call.args.clone() };
-        let note = |tape: &Tape, appended| tape.set_intent(&call.step, attempt, call.effect(), left(appended));
+        let (step, effect, tool, args) = (call.step.clone(), call.effect(), call.name.clone(), call.args.clone());
+        let note = move |tape: &Tape, Appended { seq, at }| {
+            let left = LeftCall { seq, at, tool: tool.clone(), args: args.clone() };
+            tape.set_intent(&step, attempt, effect, left);
+        };
         // Looking does no harm if the machine forgets that it looked.
         match call.effect() {
             Effect::Read => {
@@ -140,7 +143,7 @@ impl IntentToolbox {
                 note(tape, Appended { seq: 0, at });
                 Ok(())
             }
-            Effect::Idempotent | Effect::Irreversible => recorded(&*self.journal, &call.run, tape, entry, note).await,
+            Effect::Idempotent | Effect::Irreversible => recorded(&self.journal, &call.run, tape, entry, note).await,
         }
     }
 
@@ -152,7 +155,8 @@ impl IntentToolbox {
             refused: false,
             settled_by: by.map(str::to_owned),
         };
-        recorded(&*self.journal, &call.run, tape, entry, |tape, _| tape.set_result(&call.step, &reply)).await?;
+        let (step, result) = (call.step.clone(), reply.clone());
+        recorded(&self.journal, &call.run, tape, entry, move |tape, _| tape.set_result(&step, &result)).await?;
         Ok(reply)
     }
 

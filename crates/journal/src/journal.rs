@@ -59,13 +59,21 @@ const FULL_WAIT: Duration = Duration::from_secs(1);
 /// wait any longer. What happened is then recorded when that is possible, and nobody takes a full disk
 /// for a failure of the work.
 pub async fn append_patiently(journal: &dyn Journal, entries: Vec<Entry>, cancel: &CancellationToken) -> Result<Appended, Error> {
+    patiently(|| journal.append(entries.clone()), cancel).await
+}
+
+/// Tries again and again while there is no room.
+pub(crate) async fn patiently<T, Attempt>(attempt: impl Fn() -> Attempt, cancel: &CancellationToken) -> Result<T, Error>
+where
+    Attempt: Future<Output = Result<T, Error>>,
+{
     loop {
-        match journal.append(entries.clone()).await {
+        match attempt().await {
             Err(Error::Full { .. }) if !cancel.is_cancelled() => tokio::select! {
                 () = tokio::time::sleep(FULL_WAIT) => {}
                 () = cancel.cancelled() => {}
             },
-            appended => return appended,
+            done => return done,
         }
     }
 }

@@ -1,11 +1,17 @@
 //! The layer that answers what already happened.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use flyball_core_agent::{CallError, Layer, Model, Reply, Run, ToolCall, ToolReply, ToolSpec, Toolbox, Turn};
 
-use crate::{Appended, Entry, Journal, Tape, append_patiently};
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+
+use crate::journal::patiently;
+use crate::{Appended, Entry, Journal, Tape};
 
 /// Answers every recorded step of a run from its [`Tape`], before any policy inside it is asked,
 /// and records what is new: model replies, and answers that a policy gave in a tool's place.
@@ -86,25 +92,61 @@ impl Toolbox for ReplayToolbox {
             // It never came as far as the tool: a layer between answered in its place.
             let (run, step) = (call.run.id().clone(), call.step.clone());
             let entry = Entry::ToolResult { run, step, reply: reply.clone(), refused: true, settled_by: None };
-            recorded(&*self.journal, &call.run, &tape, entry, |tape, _| tape.set_result(&call.step, &reply)).await?;
+            let (step, result) = (call.step.clone(), reply.clone());
+            recorded(&self.journal, &call.run, &tape, entry, move |tape, _| tape.set_result(&step, &result)).await?;
         }
         Ok(reply)
     }
 }
 
-/// Returns when `entry` is durable and was put on the tape by `note`.
+/// Returns when `entry` is durable and was put on the tape by `note`. On a full disk it waits for room, until the run
+/// is cancelled.
+///
+/// Where nobody waits any more, because the run was cut off, what is on its way goes on, and is put on the tape: so
+/// that this says what the journal says.
 pub(crate) async fn recorded(
-    journal: &dyn Journal,
+    journal: &Arc<dyn Journal>,
     run: &Run,
     tape: &Tape,
     entry: Entry,
-    note: impl FnOnce(&Tape, Appended),
+    note: impl Fn(&Tape, Appended) + Clone + Send + 'static,
 ) -> Result<(), CallError> {
-    tape.writes();
-    let appended = append_patiently(journal, vec![entry], run.cancel()).await.map_err(not_recorded)?;
-    note(tape, appended);
-    tape.wrote();
-    Ok(())
+    let attempt = || {
+        tape.writes();
+        let (journal, tape, entry, note) = (Arc::clone(journal), tape.clone(), entry.clone(), note.clone());
+        let appending = async move {
+            let appended = journal.append(vec![entry]).await.map(|appended| note(&tape, appended));
+            tape.wrote();
+            appended
+        };
+        Unstoppable(Some(Box::pin(appending)))
+    };
+    patiently(attempt, run.cancel()).await.map_err(not_recorded)
+}
+
+/// Work that comes to its end in a task of its own where it is dropped before.
+struct Unstoppable<T: Send + 'static>(Option<BoxFuture<'static, T>>);
+
+impl<T: Send + 'static> Future for Unstoppable<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = &mut self.0 else { return Poll::Pending };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Unstoppable<T> {
+    fn drop(&mut self) {
+        // Without a runtime nothing goes on here, and nobody looks at the tape again.
+        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(work);
+        }
+    }
 }
 
 /// A step that cannot be recorded must not be built upon.

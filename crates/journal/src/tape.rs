@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use flyball_core_agent::{Effect, Reply, StepId, ToolReply, short_hash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 
 /// What is known of a run's steps. The layers that record a step put it here too, so that a run
 /// which is run again in the same life is answered as one that is run again after a crash.
@@ -16,13 +17,15 @@ use serde_json::{Map, Value};
 #[serde(from = "BTreeMap<StepId, Step>", into = "BTreeMap<StepId, Step>")]
 pub struct Tape {
     steps: Arc<Mutex<Steps>>,
+    /// Rings when nothing is on its way to the journal any more.
+    settled: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Steps {
     known: HashMap<StepId, Step>,
     lost: Lost,
-    /// Records that were on their way to the journal when their run was given up, or still are.
+    /// Records that are on their way to the journal.
     writing: usize,
 }
 
@@ -90,7 +93,7 @@ impl From<Tape> for BTreeMap<StepId, Step> {
 impl From<BTreeMap<StepId, Step>> for Tape {
     fn from(steps: BTreeMap<StepId, Step>) -> Self {
         let steps = Steps { known: steps.into_iter().collect(), ..Steps::default() };
-        Self { steps: Arc::new(Mutex::new(steps)) }
+        Self { steps: Arc::new(Mutex::new(steps)), settled: Arc::default() }
     }
 }
 
@@ -141,7 +144,7 @@ impl Tape {
     pub(crate) fn copy(&self) -> Self {
         let steps = self.lock();
         let steps = Steps { known: steps.known.clone(), lost: steps.lost, writing: 0 };
-        Self { steps: Arc::new(Mutex::new(steps)) }
+        Self { steps: Arc::new(Mutex::new(steps)), settled: Arc::default() }
     }
 
     pub(crate) fn set_reply(&self, step: &StepId, reply: &Reply) {
@@ -188,10 +191,20 @@ impl Tape {
         steps.known.iter().filter_map(left).collect()
     }
 
-    /// It says what the journal says of the run. Else a record is on its way there; or it was when the run was
-    /// given up, and nobody here knows whether it came there.
+    /// It says what the journal says of the run. Else a record is on its way there.
     pub fn is_settled(&self) -> bool {
         self.lock().writing == 0
+    }
+
+    /// Returns when it [is settled](Self::is_settled). Cancel-safe.
+    pub async fn settled(&self) {
+        loop {
+            let rings = self.settled.notified();
+            if self.is_settled() {
+                return;
+            }
+            rings.await;
+        }
     }
 
     /// A record of the run is on its way to the journal.
@@ -199,9 +212,13 @@ impl Tape {
         self.lock().writing += 1;
     }
 
-    /// It is there, and the tape says what it says.
+    /// It is there, and the tape says what it says; or it is not.
     pub(crate) fn wrote(&self) {
-        self.lock().writing -= 1;
+        let mut steps = self.lock();
+        steps.writing -= 1;
+        if steps.writing == 0 {
+            self.settled.notify_waiters();
+        }
     }
 
     pub(crate) fn clear_doubt(&self, step: &StepId) {

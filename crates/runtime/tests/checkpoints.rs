@@ -155,9 +155,9 @@ async fn a_process_that_always_has_a_run_on_stops_for_a_checkpoint() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// A step's record was on its way when its run was cut off: nobody in this life knows whether it came there.
+/// A step's record waited for room when its run was cut off: it is not there, and this is known.
 #[tokio::test]
-async fn the_others_do_not_wait_for_a_checkpoint_that_cannot_come_before_a_run_is_tried_again() {
+async fn a_run_that_was_cut_off_while_it_recorded_a_step_keeps_its_process_from_no_checkpoint() {
     let (storage, shop, clock) = (MemoryStorage::default(), Arc::new(Shop::default()), ManualClock::new(DateTime::UNIX_EPOCH));
     let mut spec = ProcessSpec::new("p");
     spec.max_invocation_time = Some(Duration::from_secs(1));

@@ -83,9 +83,7 @@ impl Life {
         // A run takes its time, and the others shall not wait for it; nor shall they when the clock was set back.
         let too_long =
             self.pace.patience_ends().zip(self.pace.waits_since).is_some_and(|(end, since)| !(since..end).contains(&now));
-        // Nothing is on: what is not settled belongs to a run that waits, and was given up while its record was written.
-        let in_vain = self.under_way() == 0 && self.reception.is_quiet();
-        if too_long || in_vain {
+        if too_long {
             self.pace = Pace { from: self.reception.fold.entries, waits_since: None, ..self.pace };
         } else if due >= OVERDUE {
             self.pace.waits_since.get_or_insert(now);

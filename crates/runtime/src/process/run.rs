@@ -64,6 +64,8 @@ impl Task {
             result = AssertUnwindSafe(self.invoke(&run)).catch_unwind() => result.unwrap_or_else(|panic| Err(panicked(&*panic))),
             () = self.cut.cancelled() => Err(Error::Cancelled),
         };
+        // Cut off while a record of it was on its way: what that says is a part of how it ended.
+        self.tape.settled().await;
         self.record(&run, result).await
     }
 
