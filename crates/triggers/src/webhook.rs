@@ -5,6 +5,7 @@ mod config;
 mod door;
 mod kept;
 mod listeners;
+mod read_soon;
 mod request;
 mod routes;
 mod server;
