@@ -56,7 +56,8 @@ impl FileWatchTrigger {
     /// Checks the configuration; looks at no file yet but at whether `watch_path` is one.
     pub fn new(config: FileWatchConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let filter = Arc::new(config.check()?);
-        Ok(Self { id: identity::trigger_id("file_watch", &config)?, config, filter, clock, opened: None, first_time: true })
+        let id = identity::trigger_id("file_watch", &config.naming())?;
+        Ok(Self { id, config, filter, clock, opened: None, first_time: true })
     }
 
     fn event(&self, change: &Change) -> TriggerEvent {

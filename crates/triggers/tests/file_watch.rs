@@ -300,6 +300,30 @@ async fn more_files_than_may_wait_are_found_all_the_same() {
 }
 
 #[test]
+fn tuning_does_not_rename_a_trigger_and_what_is_watched_does() {
+    let id = |config| trigger(config).unwrap().id().to_owned();
+    let plain = || FileWatchConfig::new("/w");
+    // As it was when tuning was part of the name.
+    assert_eq!(id(plain()), "file_watch-7b5aa4b4f9");
+    let tuned = FileWatchConfig {
+        watch_debounce_seconds: 2.0,
+        watch_backend: WatchBackend::Polling,
+        watch_poll_interval: 7.0,
+        watch_max_pending_events: 3,
+        ..plain()
+    };
+    assert_eq!(id(tuned), id(plain()));
+    for other in [
+        FileWatchConfig::new("/v"),
+        FileWatchConfig { watch_patterns: vec!["*.csv".to_owned()], ..plain() },
+        FileWatchConfig { watch_events: ALL.to_vec(), ..plain() },
+        FileWatchConfig { watch_recursive: false, ..plain() },
+    ] {
+        assert_ne!(id(other), id(plain()));
+    }
+}
+
+#[test]
 fn a_wrong_configuration_says_which_field_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yaml");
