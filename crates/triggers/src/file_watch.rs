@@ -49,7 +49,8 @@ pub struct FileWatchTrigger {
     first_time: bool,
 }
 
-/// How often it is checked that the watched directory is still the one that was opened.
+/// How often it is checked that the watched directory is still the one that was opened, and what
+/// could not be told is looked at again.
 const ROOT_CHECK: Duration = Duration::from_secs(5);
 
 impl FileWatchTrigger {
@@ -101,7 +102,12 @@ impl FileWatchTrigger {
                     News::Anywhere => waiting.add_all(Instant::now()),
                     News::Root => source.reopen_if_replaced(&mut waiting).await?,
                 },
-                _ = root_check.tick() => source.reopen_if_replaced(&mut waiting).await?,
+                _ = root_check.tick() => {
+                    source.reopen_if_replaced(&mut waiting).await?;
+                    for path in ledger.unclear() {
+                        waiting.add(path.clone(), None, Instant::now());
+                    }
+                }
                 () = waiting.due() => {
                     let looked;
                     (ledger, looked) = look(ledger, waiting.take_due(Instant::now())).await?;

@@ -223,6 +223,25 @@ async fn without_recursion_only_the_directory_itself_is_watched() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_file_that_cannot_be_looked_at_is_not_gone() {
+    for (dir, config) in both_backends() {
+        let patterns = ["kept", "last*"].map(str::to_owned).to_vec();
+        let mut watch = watch(FileWatchConfig { watch_patterns: patterns, ..config }).await;
+        let path = dir.path().join("kept");
+        fs::write(&path, "1").unwrap();
+        assert_eq!(watch.happened().await, is("created", "kept"));
+        // A link to itself cannot be looked at, not even by root.
+        std::os::unix::fs::symlink(&path, dir.path().join("aside")).unwrap();
+        fs::rename(dir.path().join("aside"), &path).unwrap();
+        watch.nothing_more().await;
+        fs::write(dir.path().join("aside"), "22").unwrap();
+        fs::rename(dir.path().join("aside"), &path).unwrap();
+        assert_eq!(watch.happened().await, is("modified", "kept"));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn a_config_map_that_is_swapped_by_a_link_is_a_modification() {
     use std::os::unix::fs::symlink;
     let dir = tempfile::tempdir().unwrap();

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::WatchEvent;
-use super::tree::{Files, Filter, Stamp};
+use super::tree::{Files, Filter, Stamp, is_gone};
 use crate::{Cursor, Error};
 
 /// What was known at the last look.
 pub(super) struct Ledger {
     filter: Arc<Filter>,
     known: Files,
+    /// Files and directories of which could not be told how they are.
+    unclear: BTreeSet<PathBuf>,
 }
 
 /// What happened to a file between two looks.
@@ -66,13 +69,15 @@ impl Ledger {
     /// Knows the files as `cursor` has them; as they are now, where it has none.
     pub(super) fn open(filter: Arc<Filter>, cursor: &Cursor) -> Result<Self, Error> {
         if !cursor.contains_key(SEEN) {
-            let known = filter.walk(filter.root())?;
-            return Ok(Self { filter, known });
+            let walked = filter.walk(filter.root())?;
+            let mut ledger = Self { filter, known: walked.files, unclear: BTreeSet::new() };
+            ledger.doubt(&ledger.filter.root().to_owned(), walked.unclear);
+            return Ok(ledger);
         }
         let stamp = |(path, stamp): (&String, &Value)| Some((PathBuf::from(path), Stamp::parse(stamp.as_str()?)?));
         // A file that is watched no more, because the patterns are others, is not one that is gone.
         let known = cursor.iter().filter_map(stamp).filter(|(path, _)| filter.wants(path)).collect();
-        Ok(Self { filter, known })
+        Ok(Self { filter, known, unclear: BTreeSet::new() })
     }
 
     /// All that is known, to be kept; `None` where that is too much.
@@ -94,15 +99,22 @@ impl Ledger {
         let mut files = Vec::new();
         let mut found = BTreeSet::new();
         for (path, reported) in due {
-            let meta = fs::symlink_metadata(&path);
-            if path == self.filter.root() || meta.as_ref().is_ok_and(|meta| meta.is_symlink()) {
+            match fs::symlink_metadata(&path) {
                 // A link may stand for any of the files: a ConfigMap is changed by one.
-                self.differing(self.filter.root(), &mut found)?;
-            } else if meta.as_ref().is_ok_and(|meta| meta.is_dir()) {
-                self.differing(&path, &mut found)?;
-            } else if meta.is_err() && !self.known.contains_key(&path) {
-                // Perhaps a directory that is gone, with all in it.
-                found.extend(self.known_under(&path).map(|(path, _)| path.clone()));
+                meta if path == self.filter.root() || meta.as_ref().is_ok_and(fs::Metadata::is_symlink) => {
+                    let root = self.filter.root().to_owned();
+                    self.differing(&root, &mut found)?;
+                }
+                Ok(meta) if meta.is_dir() => self.differing(&path, &mut found)?,
+                Ok(_) => drop(self.unclear.remove(&path)),
+                Err(error) if is_gone(&error) => {
+                    self.doubt(&path, Vec::new());
+                    if !self.known.contains_key(&path) {
+                        // Perhaps a directory that is gone, with all in it.
+                        found.extend(self.known_under(&path).map(|(path, _)| path.clone()));
+                    }
+                }
+                Err(error) => self.doubt(&path, vec![(path.clone(), error)]),
             }
             if self.filter.wants(&path) {
                 files.push((path, reported));
@@ -119,13 +131,35 @@ impl Ledger {
     }
 
     /// Adds the files under `directory` that are no longer as they are known.
-    fn differing(&self, directory: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
-        let now = self.filter.walk(directory)?;
-        let gone = self.known_under(directory).map(|(path, _)| path).filter(|path| !now.contains_key(*path));
-        found.extend(gone.cloned());
+    fn differing(&mut self, directory: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
+        let walked = self.filter.walk(directory)?;
+        self.doubt(directory, walked.unclear);
+        let now = walked.files;
+        let gone = self.known_under(directory).map(|(path, _)| path);
+        found.extend(gone.filter(|path| !now.contains_key(*path) && !self.is_unclear(path)).cloned());
         let other = |path: &PathBuf, stamp: &Stamp| !self.known.get(path).is_some_and(|known| known.same(stamp));
         found.extend(now.iter().filter(|(path, stamp)| other(path, stamp)).map(|(path, _)| path.clone()));
         Ok(())
+    }
+
+    /// What could not be told at the last looks, to be looked at again some time later.
+    pub(super) fn unclear(&self) -> impl Iterator<Item = &PathBuf> {
+        self.unclear.iter()
+    }
+
+    /// Of what is at and under `path`, `unclear` is what cannot be told, and the rest can. Says so once.
+    fn doubt(&mut self, path: &Path, unclear: Vec<(PathBuf, io::Error)>) {
+        let before: BTreeSet<PathBuf> = self.unclear.extract_if(.., |known| known.starts_with(path)).collect();
+        for (path, error) in unclear {
+            if !before.contains(&path) {
+                tracing::warn!(path = %path.display(), %error, "it cannot be told how a watched path is; looking again later");
+            }
+            self.unclear.insert(path);
+        }
+    }
+
+    fn is_unclear(&self, path: &Path) -> bool {
+        !self.unclear.is_empty() && path.ancestors().any(|above| self.unclear.contains(above))
     }
 
     /// Compares each file with what is known of it, and knows it as it is from then on.
@@ -133,7 +167,15 @@ impl Ledger {
         let mut gone = Vec::new();
         let mut there = Vec::new();
         for (path, reported) in files {
-            match (self.filter.stamp(&path), self.known.get(&path).copied()) {
+            let now = match self.filter.stamp(&path) {
+                Ok(now) => now,
+                // It stays as it is known.
+                Err(error) => {
+                    self.doubt(&path, vec![(path.clone(), error)]);
+                    continue;
+                }
+            };
+            match (now, self.known.get(&path).copied()) {
                 (Some(now), Some(known)) if now.same(&known) => {}
                 (Some(now), known) => there.push((path, reported, now, known)),
                 (None, Some(known)) => gone.push((path, reported, known)),
@@ -164,3 +206,6 @@ impl Ledger {
         changes
     }
 }
+
+#[cfg(test)]
+mod tests;
