@@ -45,18 +45,20 @@ pub struct FileWatchTrigger {
     filter: Arc<Filter>,
     clock: Arc<dyn Clock>,
     opened: Option<(Source, Ledger)>,
-    /// Nothing was known of the directory before it was opened.
-    first_time: bool,
+    /// [`MAX_REMEMBERED`], but in tests.
+    max_remembered: usize,
 }
 
-/// How often it is checked that the watched directory is still the one that was opened.
+/// How often it is checked that the watched directory is still the one that was opened, and what
+/// could not be told is looked at again.
 const ROOT_CHECK: Duration = Duration::from_secs(5);
 
 impl FileWatchTrigger {
     /// Checks the configuration; looks at no file yet but at whether `watch_path` is one.
     pub fn new(config: FileWatchConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let filter = Arc::new(config.check()?);
-        Ok(Self { id: identity::trigger_id("file_watch", &config)?, config, filter, clock, opened: None, first_time: true })
+        let id = identity::trigger_id("file_watch", &config.naming())?;
+        Ok(Self { id, config, filter, clock, opened: None, max_remembered: MAX_REMEMBERED })
     }
 
     fn event(&self, change: &Change) -> TriggerEvent {
@@ -87,7 +89,9 @@ impl FileWatchTrigger {
         };
         let window = Duration::from_secs_f64(self.config.watch_debounce_seconds);
         let mut waiting = Waiting::new(window, self.config.watch_max_pending_events, self.filter.root().to_owned());
-        self.remember(&ledger, sink).await?;
+        // The first time: how the files are now, so that the next start finds what is different then.
+        let keep = ledger.keep(&[]);
+        self.keep(sink, keep, ledger.is_kept()).await?;
         // A directory made while the watch was being set up may not be watched, but is found here; and
         // so is what changed while nobody watched.
         waiting.add_all(Instant::now());
@@ -100,31 +104,30 @@ impl FileWatchTrigger {
                     News::Anywhere => waiting.add_all(Instant::now()),
                     News::Root => source.reopen_if_replaced(&mut waiting).await?,
                 },
-                _ = root_check.tick() => source.reopen_if_replaced(&mut waiting).await?,
+                _ = root_check.tick() => {
+                    source.reopen_if_replaced(&mut waiting).await?;
+                    for path in ledger.unclear() {
+                        waiting.add(path.clone(), None, Instant::now());
+                    }
+                }
                 () = waiting.due() => {
                     let looked;
                     (ledger, looked) = look(ledger, waiting.take_due(Instant::now())).await?;
-                    self.report(sink, looked, &mut waiting, !ledger.is_too_large()).await?;
+                    self.report(sink, looked, &mut waiting, ledger.is_kept()).await?;
                 }
             }
         }
     }
 
-    /// The first time: how the files are now, so that the next start finds what is different then.
-    async fn remember(&self, ledger: &Ledger, sink: &Sink) -> Result<(), Error> {
-        if !self.first_time {
-            return Ok(());
+    /// Lets the process keep how all files are, or nothing of it where they are too many; nothing changes
+    /// in that most of the time. `kept` says which of both it is.
+    async fn keep(&self, sink: &Sink, cursor: Option<Cursor>, kept: bool) -> Result<(), Error> {
+        let Some(cursor) = cursor else { return Ok(()) };
+        let (directory, max) = (self.filter.root().display(), self.max_remembered);
+        if !kept {
+            tracing::warn!(%directory, "more than {max} files are watched: what changes while the process is down is not seen");
         }
-        match ledger.cursor() {
-            Some(cursor) => self.moved(sink, cursor).await,
-            None => {
-                tracing::warn!(
-                    directory = %self.filter.root().display(),
-                    "more than {MAX_REMEMBERED} files are watched: what changes while the process is down is not seen"
-                );
-                Ok(())
-            }
-        }
+        if cursor.is_empty() { Ok(()) } else { self.moved(sink, cursor).await }
     }
 
     async fn moved(&self, sink: &Sink, cursor: Cursor) -> Result<(), Error> {
@@ -132,21 +135,22 @@ impl FileWatchTrigger {
         sink.moved(moved).await.map_err(|closed| Error::Unavailable(closed.to_string()))
     }
 
-    /// Offers what happened. `keep` says that it is kept how the files are.
-    async fn report(&self, sink: &Sink, looked: Looked, waiting: &mut Waiting, keep: bool) -> Result<(), Error> {
+    /// Offers what happened. `kept` says that it is kept how the files are.
+    async fn report(&self, sink: &Sink, looked: Looked, waiting: &mut Waiting, kept: bool) -> Result<(), Error> {
         let now = Instant::now();
         for path in looked.found {
             waiting.add(path, None, now);
         }
         for change in looked.changes {
-            let cursor = if keep { change.cursor() } else { Cursor::new() };
+            let cursor = if kept { change.cursor() } else { Cursor::new() };
             if self.config.watch_events.contains(&change.event) {
                 offer_patiently(sink, self.event(&change), cursor, Overlap::Parallel).await?;
-            } else if keep {
+            } else if kept {
                 self.moved(sink, cursor).await?;
             }
         }
-        Ok(())
+        // Not before the changes: what was not offered yet must be found again by the next start.
+        self.keep(sink, looked.keep, kept).await
     }
 }
 
@@ -170,12 +174,11 @@ impl Trigger for FileWatchTrigger {
     }
 
     async fn open(&mut self, cursor: &Cursor) -> Result<(), Error> {
-        self.first_time = cursor.is_empty();
         let known = cursor.clone();
         // The watch comes before the look, so that nothing falls between them.
         let source = Source::open(&self.config, &self.filter).await?;
-        let filter = Arc::clone(&self.filter);
-        let looking = tokio::task::spawn_blocking(move || Ledger::open(filter, &known)).await;
+        let (filter, max) = (Arc::clone(&self.filter), self.max_remembered);
+        let looking = tokio::task::spawn_blocking(move || Ledger::open(filter, &known, max)).await;
         let ledger = looking.map_err(|error| Error::Unavailable(format!("the look at the files was broken off: {error}")))??;
         self.opened = Some((source, ledger));
         Ok(())
@@ -192,3 +195,6 @@ impl Trigger for FileWatchTrigger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

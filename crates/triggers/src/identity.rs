@@ -12,7 +12,7 @@ use crate::Error;
 ///
 /// Keys are sorted here, since serde_json keeps a struct's order when another crate asks it to.
 /// What is not set is left out, so that an option added later renames no trigger. Secrets are not
-/// serialized in the first place.
+/// serialized in the first place, and what only tunes a trigger is handed in as it usually is.
 pub(crate) fn trigger_id(kind: &str, config: &impl Serialize) -> Result<String, Error> {
     let fields: BTreeMap<String, Value> = serde_json::to_value(config)
         .and_then(serde_json::from_value)

@@ -5,6 +5,7 @@ mod config;
 mod door;
 mod kept;
 mod listeners;
+mod read_soon;
 mod request;
 mod routes;
 mod server;
@@ -62,7 +63,7 @@ impl WebhookTrigger {
         owner: impl Into<String>,
     ) -> Result<Self, Error> {
         let address = config.check()?;
-        let id = identity::trigger_id("webhook", &config)?;
+        let id = identity::trigger_id("webhook", &config.naming())?;
         Ok(Self { id, config, address, clock, owner: owner.into(), listeners: listeners.clone(), place: None })
     }
 

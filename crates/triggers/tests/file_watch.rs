@@ -223,6 +223,25 @@ async fn without_recursion_only_the_directory_itself_is_watched() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_file_that_cannot_be_looked_at_is_not_gone() {
+    for (dir, config) in both_backends() {
+        let patterns = ["kept", "last*"].map(str::to_owned).to_vec();
+        let mut watch = watch(FileWatchConfig { watch_patterns: patterns, ..config }).await;
+        let path = dir.path().join("kept");
+        fs::write(&path, "1").unwrap();
+        assert_eq!(watch.happened().await, is("created", "kept"));
+        // A link to itself cannot be looked at, not even by root.
+        std::os::unix::fs::symlink(&path, dir.path().join("aside")).unwrap();
+        fs::rename(dir.path().join("aside"), &path).unwrap();
+        watch.nothing_more().await;
+        fs::write(dir.path().join("aside"), "22").unwrap();
+        fs::rename(dir.path().join("aside"), &path).unwrap();
+        assert_eq!(watch.happened().await, is("modified", "kept"));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn a_config_map_that_is_swapped_by_a_link_is_a_modification() {
     use std::os::unix::fs::symlink;
     let dir = tempfile::tempdir().unwrap();
@@ -297,6 +316,30 @@ async fn more_files_than_may_wait_are_found_all_the_same() {
     }
     let expected: Vec<_> = (0..60).map(|number| is("created", &format!("{number:02}"))).collect();
     assert_eq!(watch.all(60).await, expected);
+}
+
+#[test]
+fn tuning_does_not_rename_a_trigger_and_what_is_watched_does() {
+    let id = |config| trigger(config).unwrap().id().to_owned();
+    let plain = || FileWatchConfig::new("/w");
+    // As it was when tuning was part of the name.
+    assert_eq!(id(plain()), "file_watch-7b5aa4b4f9");
+    let tuned = FileWatchConfig {
+        watch_debounce_seconds: 2.0,
+        watch_backend: WatchBackend::Polling,
+        watch_poll_interval: 7.0,
+        watch_max_pending_events: 3,
+        ..plain()
+    };
+    assert_eq!(id(tuned), id(plain()));
+    for other in [
+        FileWatchConfig::new("/v"),
+        FileWatchConfig { watch_patterns: vec!["*.csv".to_owned()], ..plain() },
+        FileWatchConfig { watch_events: ALL.to_vec(), ..plain() },
+        FileWatchConfig { watch_recursive: false, ..plain() },
+    ] {
+        assert_ne!(id(other), id(plain()));
+    }
 }
 
 #[test]

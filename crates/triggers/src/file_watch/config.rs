@@ -85,6 +85,18 @@ impl FileWatchConfig {
         }
     }
 
+    /// The part that names the trigger: what it watches, and for what. How changes are noticed is as it
+    /// usually is, so that an edit of that loses nothing of what is known of the files.
+    pub(super) fn naming(&self) -> Self {
+        Self {
+            watch_debounce_seconds: half_a_second(),
+            watch_backend: WatchBackend::default(),
+            watch_poll_interval: one_second(),
+            watch_max_pending_events: ten_thousand(),
+            ..self.clone()
+        }
+    }
+
     /// Gives the filter, or says which field is wrong.
     pub(super) fn check(&self) -> Result<Filter, Error> {
         if self.watch_events.is_empty() {

@@ -12,7 +12,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::tree::Filter;
+use super::tree::{Filter, is_gone};
 use super::waiting::Waiting;
 use super::{FileWatchConfig, WatchBackend};
 use crate::Error;
@@ -56,7 +56,7 @@ impl Source {
                 polling()
             }),
         };
-        Ok(Self { eye, root: identity(filter.root()), filter: Arc::clone(filter) })
+        Ok(Self { eye, root: identity(filter.root()).unwrap_or_default(), filter: Arc::clone(filter) })
     }
 
     /// The next news. Cancel-safe.
@@ -91,14 +91,16 @@ impl Source {
     /// at its path now: it is made again, watched anew, and everything is looked at.
     pub(super) async fn reopen_if_replaced(&mut self, waiting: &mut Waiting) -> Result<(), Error> {
         let missed = matches!(&self.eye, Eye::Native { missed, .. } if missed.swap(false, Ordering::AcqRel));
-        let replaced = self.root.is_none() || self.root != identity(self.filter.root());
+        // Where it cannot be told what is there, it is still the one that was opened.
+        let now = identity(self.filter.root()).unwrap_or(self.root);
+        let replaced = self.root.is_none() || self.root != now;
         if replaced {
             tracing::warn!(directory = %self.filter.root().display(), "the watched directory was replaced; watching it anew");
             make(self.filter.root()).await?;
             if matches!(self.eye, Eye::Native { .. }) {
                 self.eye = native(&self.filter).await?;
             }
-            self.root = identity(self.filter.root());
+            self.root = identity(self.filter.root()).unwrap_or_default();
         }
         if replaced || missed {
             waiting.add_all(Instant::now());
@@ -168,12 +170,16 @@ fn kind(kind: EventKind) -> Option<&'static str> {
     }
 }
 
-/// The inode of the directory at `path`; 0 where the system has none.
-fn identity(path: &Path) -> Option<u64> {
-    let meta: io::Result<fs::Metadata> = fs::metadata(path);
-    let meta = meta.ok().filter(fs::Metadata::is_dir)?;
+/// The inode of the directory at `path`, or 0 where the system has none; `None` where none is there.
+fn identity(path: &Path) -> io::Result<Option<u64>> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => meta,
+        Ok(_) => return Ok(None),
+        Err(error) if is_gone(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     #[cfg(unix)]
-    return Some(std::os::unix::fs::MetadataExt::ino(&meta));
+    return Ok(Some(std::os::unix::fs::MetadataExt::ino(&meta)));
     #[cfg(not(unix))]
-    return Some(u64::from(!meta.is_dir()));
+    return Ok(Some(u64::from(!meta.is_dir())));
 }

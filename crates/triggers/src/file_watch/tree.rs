@@ -12,6 +12,14 @@ use crate::Error;
 /// The watched files and how they are.
 pub(super) type Files = BTreeMap<PathBuf, Stamp>;
 
+/// What a look at everything under a directory brings.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub(super) files: Files,
+    /// Files and directories of which the system does not tell how they are.
+    pub(super) unclear: Vec<(PathBuf, io::Error)>,
+}
+
 /// More files than this are a wrong path or a missing pattern.
 const MAX_FILES: usize = 500_000;
 
@@ -112,46 +120,69 @@ impl Filter {
     }
 
     /// The watched files at and under the directory `from`. A directory that cannot be read is
-    /// passed over with a warning, so that one stranger's folder does not stop the watch.
-    pub(super) fn walk(&self, from: &Path) -> Result<Files, Error> {
-        let mut files = Files::new();
+    /// passed over and named, so that one stranger's folder does not stop the watch.
+    pub(super) fn walk(&self, from: &Path) -> Result<Walked, Error> {
+        let mut walked = Walked::default();
         let mut directories = vec![(from.to_owned(), 0)];
         while let Some((directory, depth)) = directories.pop() {
-            let entries = match fs::read_dir(&directory) {
+            let entries = match fs::read_dir(&directory).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    if error.kind() != io::ErrorKind::NotFound {
-                        tracing::warn!(directory = %directory.display(), %error, "a watched directory cannot be read");
-                    }
+                    walked.passed_over(directory, error);
                     continue;
                 }
             };
-            for entry in entries.flatten() {
+            for entry in entries {
                 let path = entry.path();
-                let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                if is_directory && self.recursive && depth < MAX_DEPTH && !is_kubernetes_own(&entry.file_name()) {
-                    directories.push((path, depth + 1));
-                } else if !is_directory && let Some(stamp) = self.stamp(&path) {
-                    files.insert(path, stamp);
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => {
+                        if self.recursive && depth < MAX_DEPTH && !is_kubernetes_own(&entry.file_name()) {
+                            directories.push((path, depth + 1));
+                        }
+                    }
+                    Ok(_) => match self.stamp(&path) {
+                        Ok(Some(stamp)) => drop(walked.files.insert(path, stamp)),
+                        Ok(None) => {}
+                        Err(error) => walked.passed_over(path, error),
+                    },
+                    Err(error) => walked.passed_over(path, error),
                 }
             }
-            if files.len() > MAX_FILES {
+            if walked.files.len() > MAX_FILES {
                 let root = self.root.display();
                 return Err(Error::Unavailable(format!(
                     "{root} holds more than {MAX_FILES} watched files: narrow watch_patterns"
                 )));
             }
         }
-        Ok(files)
+        Ok(walked)
     }
 
-    /// How the watched file at `path` is; `None` where there is none. Links to files are followed.
-    pub(super) fn stamp(&self, path: &Path) -> Option<Stamp> {
+    /// How the watched file at `path` is; `None` where there is surely none. Links to files are followed.
+    pub(super) fn stamp(&self, path: &Path) -> io::Result<Option<Stamp>> {
         if !self.wants(path) {
-            return None;
+            return Ok(None);
         }
-        fs::metadata(path).ok().filter(Metadata::is_file).map(|meta| Stamp::of(&meta))
+        match fs::metadata(path) {
+            Ok(meta) => Ok(meta.is_file().then(|| Stamp::of(&meta))),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
+}
+
+impl Walked {
+    fn passed_over(&mut self, path: PathBuf, error: io::Error) {
+        if !is_gone(&error) {
+            self.unclear.push((path, error));
+        }
+    }
+}
+
+/// Whether `error` says that nothing is there. Any other, such as that of a network file system that
+/// does not answer, says nothing about the file.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn is_kubernetes_own(name: &std::ffi::OsStr) -> bool {

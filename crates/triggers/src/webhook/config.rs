@@ -84,6 +84,13 @@ impl Default for WebhookConfig {
 }
 
 impl WebhookConfig {
+    /// The part that names the trigger: where it listens and how is signed. What only bounds what it
+    /// takes is as it usually is, so that an edit of that loses no key of an event that was taken.
+    pub(super) fn naming(&self) -> Self {
+        let Self { signature_tolerance, allowed_sources, webhook_max_body_bytes, .. } = Self::default();
+        Self { signature_tolerance, allowed_sources, webhook_max_body_bytes, ..self.clone() }
+    }
+
     /// Says where to bind, or which field is wrong.
     pub(super) fn check(&self) -> Result<SocketAddr, Error> {
         self.check_path()?;

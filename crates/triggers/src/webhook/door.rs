@@ -51,7 +51,7 @@ impl Door {
         sources.is_empty() || sources.iter().any(|source| source.holds(remote.ip()))
     }
 
-    /// Every check, the cheap ones first, or the answer to what fails one.
+    /// Every check, the cheap ones first, or the answer to what fails one or is no event.
     async fn checked(&self, parts: Parts, body: Incoming, remote: SocketAddr) -> Result<TriggerEvent, Box<Answer>> {
         if !self.admits(remote) {
             return Err(refused(StatusCode::FORBIDDEN, "this address may not send here"));
@@ -74,10 +74,14 @@ impl Door {
         }
         let body = self.read(body).await?;
         let signed = self.verify(&parts, &body)?;
-        let mut event = TriggerEvent::new(&self.id, "webhook", self.clock.now(), payload(&body)?);
+        let payload = payload(&body)?;
+        let scheme = self.config.signature_scheme;
+        if let Some(challenge) = signed.as_ref().and_then(|_| scheme.challenge(&payload)) {
+            return Err(Box::new(answer(StatusCode::OK, &json!({"challenge": challenge}))));
+        }
+        let mut event = TriggerEvent::new(&self.id, "webhook", self.clock.now(), payload);
         event.metadata = request::metadata(&parts, remote, signed.is_some(), self.config.signature_header.as_deref());
         // Whoever could not sign has no say in what counts as a duplicate of what was signed.
-        let scheme = self.config.signature_scheme;
         let delivery = signed.and_then(|signed| scheme.delivery(&signed, &event.payload));
         event.dedup_key = delivery.map(request::bounded).or_else(|| request::dedup_key(&parts.headers));
         Ok(event)

@@ -13,10 +13,14 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::listeners::Listener;
+use super::read_soon::ReadSoon;
 use super::routes::Routes;
 
 /// A head that takes longer, and a connection that is idle for longer, is closed.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// A connection on which an answer finds no room for longer, because nobody reads, is closed.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// A larger head is answered with 431.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -55,7 +59,8 @@ async fn serve(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, stop:
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_header_size(MAX_HEAD_BYTES);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(ReadSoon::new(stream, READ_WITHIN));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     tokio::select! {
         // How a client ends its connection is its own affair.
         _ = connection.as_mut() => {}

@@ -99,6 +99,12 @@ impl SignatureScheme {
         }
     }
 
+    /// What a sender asks to be told back before it sends anything, so that it knows who listens. It
+    /// counts only once the signature was verified.
+    pub(super) fn challenge(self, payload: &Value) -> Option<&str> {
+        (self == Self::Slack).then(|| slack::challenge(payload)).flatten()
+    }
+
     /// Why no sender could sign with `secret`, if so.
     pub(super) fn refuse_secret(self, secret: &Secret) -> Option<&'static str> {
         match self {

@@ -1,9 +1,11 @@
 //! Senders that send too much or too slowly.
 
+use std::time::Duration;
+
 use flyball_triggers::WebhookConfig;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{config, exchange, hook};
 
@@ -32,6 +34,17 @@ async fn a_connection_that_is_idle_after_an_answer_is_closed() {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await.unwrap();
     assert!(all.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_and_never_reads_is_sent_away() {
+    let hook = hook(config()).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(1024).unwrap();
+    let mut stream = socket.connect(hook.address).await.unwrap();
+    let many = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    let asking = async { while stream.write_all(&many).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("the connection is closed");
 }
 
 #[tokio::test(start_paused = true)]

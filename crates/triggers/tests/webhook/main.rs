@@ -223,6 +223,21 @@ fn a_wrong_configuration_says_which_field_and_what_to_do() {
 }
 
 #[test]
+fn bounds_do_not_rename_a_trigger_and_where_it_listens_does() {
+    let id = |config| trigger(config).unwrap().id().to_owned();
+    // As it was when bounds were part of the name.
+    assert_eq!(id(WebhookConfig::default()), "webhook-508b51cda5");
+    let bounded = WebhookConfig {
+        webhook_max_body_bytes: 7,
+        signature_tolerance: 60,
+        allowed_sources: vec!["10.0.0.0/8".parse().unwrap()],
+        ..WebhookConfig::default()
+    };
+    assert_eq!(id(bounded), id(WebhookConfig::default()));
+    assert_ne!(id(WebhookConfig { webhook_port: 9091, ..WebhookConfig::default() }), id(WebhookConfig::default()));
+}
+
+#[test]
 fn the_secret_is_in_neither_the_id_nor_the_debug_text() {
     let with = |secret: Option<&str>| WebhookConfig { hmac_secret: secret.map(Secret::new).into_iter().collect(), ..config() };
     let id = |config| trigger(config).unwrap().id().to_owned();

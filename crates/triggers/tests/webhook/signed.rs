@@ -98,6 +98,29 @@ async fn what_was_signed_long_ago_is_a_replay() {
 }
 
 #[tokio::test]
+async fn slacks_question_whether_somebody_listens_is_answered_and_is_no_event() {
+    let body = r#"{"token":"x","challenge":"abc","type":"url_verification"}"#;
+    let head = |secret: &str, body: &str| {
+        let hex = hmac(secret, format!("v0:0:{body}").as_bytes());
+        format!("POST /pipeline-events\nX-Slack-Request-Timestamp: 0\nX-Slack-Signature: v0={hex}")
+    };
+    let mut slack = hook(signed(SignatureScheme::Slack, &["s3cret"])).await;
+    let answer = slack.ask(&head("s3cret", body), body.as_bytes()).await;
+    assert_eq!((answer.status, answer.body), (200, json!({"challenge": "abc"})));
+    assert_eq!(slack.ask(&head("guess", body), body.as_bytes()).await.status, 401, "the signature comes first");
+    let event = r#"{"type":"event_callback","challenge":"abc","event_id":"Ev1"}"#;
+    assert_eq!(slack.ask(&head("s3cret", event), event.as_bytes()).await.status, 202);
+    assert_eq!(slack.events.recv().await.unwrap().dedup_key.as_deref(), Some("slack:Ev1"));
+    assert!(slack.events.try_recv().is_err());
+
+    // Nobody else asks so: with another scheme it is a body as any other.
+    let mut other = hook(signed(SignatureScheme::Generic, &["s3cret"])).await;
+    let head = format!("POST /pipeline-events\nX-Webhook-Signature: sha256={}", hmac("s3cret", body.as_bytes()));
+    assert_eq!(other.ask(&head, body.as_bytes()).await.status, 202);
+    assert_eq!(other.events.recv().await.unwrap().payload["challenge"], "abc");
+}
+
+#[tokio::test]
 async fn only_allowed_sources_are_heard() {
     let from = |sources: &[&str]| {
         let allowed_sources = sources.iter().map(|source| source.parse().unwrap()).collect();

@@ -1,7 +1,7 @@
 //! Slack: `X-Slack-Signature: v0=<hex>`, the HMAC-SHA256 of `v0:<seconds>:<body>`, where the
 //! seconds stand in `X-Slack-Request-Timestamp`.
 //!
-//! Source: "Verifying requests from Slack", docs.slack.dev.
+//! Sources: "Verifying requests from Slack" and "url_verification event", docs.slack.dev.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -27,4 +27,10 @@ pub(super) fn delivery(signed: &Signed<'_>, payload: &Value) -> Option<String> {
     }
     let digest = Sha256::new().chain_update(signed.text(TIMESTAMP)?).chain_update(":").chain_update(signed.body).finalize();
     Some(format!("slack:sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}
+
+/// The Events API asks an address to repeat a word before it sends events there.
+pub(super) fn challenge(payload: &Value) -> Option<&str> {
+    let asks = payload.get("type").and_then(Value::as_str) == Some("url_verification");
+    payload.get("challenge").and_then(Value::as_str).filter(|_| asks)
 }
