@@ -3,6 +3,7 @@
 mod checkpoint;
 mod commands;
 mod drive;
+mod ending;
 mod ends;
 mod life;
 mod listeners;

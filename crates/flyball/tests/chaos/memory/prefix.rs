@@ -43,7 +43,7 @@ impl Prefixes {
 /// is allowed to be another after damage.
 pub fn state(fold: &ProcessFold) -> String {
     let mut state = serde_json::to_value(fold).expect("a fold is plain data");
-    for changes_with_recovery in ["entries", "checkpoint_at", "doubtful"] {
+    for changes_with_recovery in ["entries", "checkpoint_at", "doubtful", "doubtful_since"] {
         state[changes_with_recovery] = serde_json::Value::Null;
     }
     short_hash(state.to_string().as_bytes())
