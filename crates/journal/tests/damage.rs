@@ -105,8 +105,7 @@ async fn a_process_of_which_nothing_is_whole_is_not_taken_for_a_new_one() {
 
 /// Puts half a line after the last one.
 fn tear(storage: &MemoryStorage) {
-    let last = storage.list().expect("listed").pop().expect("a segment");
-    storage.damage(&last, |bytes| {
+    storage.damage(&last_segment(storage), |bytes| {
         let used = bytes.iter().rposition(|byte| *byte != b'\n').expect("a line") + 2;
         bytes.splice(used.min(bytes.len()).., *b"{\"seq\":99,\"pro");
     });

@@ -9,19 +9,13 @@ use flyball_runtime::Control;
 
 /// Writes `entry` of `process` into its journal, which no instance is using. Where one runs
 /// after all, the journal's lock says so.
-pub async fn write_down(journal: &Path, process: &str, mut entry: Entry) -> Result<()> {
+pub async fn write_down(journal: &Path, process: &str, entry: Entry) -> Result<()> {
     let (log, recovery) = Log::open(journal)?;
     if let Some(what) = recovery.damaged.get(process) {
         bail!("the journal of {process} is damaged ({what}): it takes no decision, and the process will not run");
     }
     let records = recovery.processes.get(process).map(Vec::as_slice).unwrap_or_default();
-    let fold = ProcessFold::of(records);
-    check(&fold, &entry)?;
-    if let Entry::Settled { run, event_id, .. } = &mut entry
-        && let Some(open) = fold.open_runs.get(run)
-    {
-        event_id.clone_from(&open.event_id);
-    }
+    check(&ProcessFold::of(records), &entry)?;
     log.process(process).append(vec![entry]).await?;
     log.close();
     Ok(())

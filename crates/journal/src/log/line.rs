@@ -16,6 +16,9 @@ use super::hash::{DIGITS, Hash};
 use crate::Record;
 use crate::storage::Storage;
 
+/// How the lines begin that close a batch and that open a segment.
+const COMMIT: &[u8] = b"{\"commit\":";
+const HEADER: &[u8] = b"{\"segment\":";
 const HASH_KEY: &str = ",\"hash\":\"";
 const CRC_KEY: &str = ",\"crc\":\"";
 const HASH_MEMBER: usize = HASH_KEY.len() + DIGITS + 1;
@@ -152,6 +155,11 @@ impl Line {
     }
 }
 
+/// What comes after this line belongs to another batch.
+pub fn closes(line: &[u8]) -> bool {
+    line.starts_with(COMMIT) || line.starts_with(HEADER)
+}
+
 /// Under which ownership records are written on a single node.
 pub const EPOCH: u64 = 1;
 
@@ -275,10 +283,10 @@ pub fn check(line: &[u8]) -> Result<Checked, Unreadable> {
     if said != Some(checksum(body).as_slice()) {
         return Err(Unreadable::Damaged);
     }
-    if body.starts_with(b"{\"commit\":") {
+    if body.starts_with(COMMIT) {
         return known::<CommitLine>(line).map(|line| Checked::Other(Line::Commit(line.commit)));
     }
-    if body.starts_with(b"{\"segment\":") {
+    if body.starts_with(HEADER) {
         return known::<HeaderLine>(line).map(|line| Checked::Other(Line::Header(line.segment)));
     }
     let hashed = body.len().checked_sub(HASH_MEMBER);

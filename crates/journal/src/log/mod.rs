@@ -257,7 +257,6 @@ fn trim(storage: &dyn Storage, torn: Option<&TornTail>) -> Result<(), Error> {
 
 /// Where the last batch of `segment` begins, or before: behind the line that closes the one before.
 fn last_batch(segment: &[u8]) -> usize {
-    let closes = |line: &[u8]| line.starts_with(b"{\"commit\"") || line.starts_with(b"{\"segment\"");
     let mut end = segment.len();
     let lines = segment.split_inclusive(|byte| *byte == b'\n').rev();
     let ends = lines.map(|line| {
@@ -265,7 +264,7 @@ fn last_batch(segment: &[u8]) -> usize {
         (end + line.len(), line)
     });
     // What was being written closes with the first of them, if at all.
-    ends.skip(1).find(|(_, line)| closes(line)).map_or(0, |(end, _)| end)
+    ends.skip(1).find(|(_, line)| line::closes(line)).map_or(0, |(end, _)| end)
 }
 
 fn closed() -> Error {

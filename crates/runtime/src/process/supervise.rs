@@ -295,13 +295,12 @@ impl Supervisor {
         match command {
             Command::Stop(Stop { listen: true, answer }) => tell(answer, Ok(())),
             // Nothing is added to records that are damaged: put right from a copy, they would not go on from there.
-            Command::Stop(Stop { answer, .. }) if self.damage.is_some() => tell(answer, Ok(())),
-            Command::Resolve { .. } | Command::DeadLetter { .. } if self.damage.is_some() => {
-                command.refuse(&self.damage.as_deref().map(damaged).unwrap_or_default());
+            Command::Resolve { .. } | Command::DeadLetter { .. } if let Some(damage) = &self.damage => {
+                command.refuse(&damaged(damage));
             }
             Command::Stop(Stop { listen: false, answer }) => {
                 resting.stop_listening().await;
-                if state == LifecycleState::Failed {
+                if state == LifecycleState::Failed && self.damage.is_none() {
                     // It stays as it is by somebody's will from now on, and a pause of it is over.
                     self.stopped(resting).await;
                 }
