@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -30,14 +30,38 @@ pub(super) enum News {
 /// Watches one directory.
 pub(super) struct Source {
     filter: Arc<Filter>,
+    backend: WatchBackend,
+    poll_interval: Duration,
     eye: Eye,
     /// Tells the directory that is watched from another at its path.
     root: Option<u64>,
 }
 
 enum Eye {
-    Native { reports: mpsc::Receiver<(PathBuf, &'static str)>, missed: Arc<AtomicBool>, _watcher: RecommendedWatcher },
+    Native { reports: mpsc::Receiver<(PathBuf, &'static str)>, lost: Arc<Lost>, _watcher: RecommendedWatcher },
     Polling(Interval),
+}
+
+/// What the system does not report.
+#[derive(Default)]
+struct Lost {
+    /// Reports got lost.
+    some: AtomicBool,
+    /// The system takes no further watches, so it will never report what is in some new directory.
+    watches: AtomicBool,
+    /// That was said.
+    told: AtomicBool,
+}
+
+impl Lost {
+    fn note(&self, error: &notify::Error) {
+        if matches!(error.kind, ErrorKind::MaxFilesWatch) {
+            self.watches.store(true, Ordering::Release);
+        } else {
+            tracing::warn!(%error, "a report of changed files was lost");
+        }
+        self.some.store(true, Ordering::Release);
+    }
 }
 
 /// Reports that were not looked at yet. With more, everything is looked at.
@@ -47,16 +71,10 @@ impl Source {
     /// Makes the directory if it is missing, and watches it from here on.
     pub(super) async fn open(config: &FileWatchConfig, filter: &Arc<Filter>) -> Result<Self, Error> {
         make(filter.root()).await?;
-        let polling = || Eye::Polling(ticks(config.poll_interval()));
-        let eye = match config.watch_backend {
-            WatchBackend::Polling => polling(),
-            WatchBackend::Native => native(filter).await?,
-            WatchBackend::Auto => native(filter).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the system reports no changes; looking at every file again and again instead");
-                polling()
-            }),
-        };
-        Ok(Self { eye, root: identity(filter.root()).unwrap_or_default(), filter: Arc::clone(filter) })
+        let (backend, poll_interval) = (config.watch_backend, config.poll_interval());
+        let eye = eye(filter, backend, poll_interval).await?;
+        let root = identity(filter.root()).unwrap_or_default();
+        Ok(Self { filter: Arc::clone(filter), backend, poll_interval, eye, root })
     }
 
     /// The next news. Cancel-safe.
@@ -66,8 +84,8 @@ impl Source {
                 interval.tick().await;
                 News::Anywhere
             }
-            Eye::Native { reports, missed, .. } => {
-                if missed.swap(false, Ordering::AcqRel) {
+            Eye::Native { reports, lost, .. } => {
+                if lost.some.swap(false, Ordering::AcqRel) {
                     return News::Anywhere;
                 }
                 match reports.recv().await {
@@ -90,7 +108,8 @@ impl Source {
     /// Where the watched directory was deleted or replaced, the system says nothing about what is
     /// at its path now: it is made again, watched anew, and everything is looked at.
     pub(super) async fn reopen_if_replaced(&mut self, waiting: &mut Waiting) -> Result<(), Error> {
-        let missed = matches!(&self.eye, Eye::Native { missed, .. } if missed.swap(false, Ordering::AcqRel));
+        let missed = matches!(&self.eye, Eye::Native { lost, .. } if lost.some.swap(false, Ordering::AcqRel));
+        let unwatched = self.do_without_watches();
         // Where it cannot be told what is there, it is still the one that was opened.
         let now = identity(self.filter.root()).unwrap_or(self.root);
         let replaced = self.root.is_none() || self.root != now;
@@ -98,15 +117,48 @@ impl Source {
             tracing::warn!(directory = %self.filter.root().display(), "the watched directory was replaced; watching it anew");
             make(self.filter.root()).await?;
             if matches!(self.eye, Eye::Native { .. }) {
-                self.eye = native(&self.filter).await?;
+                self.eye = eye(&self.filter, self.backend, self.poll_interval).await?;
             }
             self.root = identity(self.filter.root()).unwrap_or_default();
         }
-        if replaced || missed {
+        if replaced || missed || unwatched {
             waiting.add_all(Instant::now());
         }
         Ok(())
     }
+
+    /// Whether there are directories that are not watched, for want of watches: then everything is to be
+    /// looked at. Where that may be chosen here, it is done by polling from now on.
+    fn do_without_watches(&mut self) -> bool {
+        let Eye::Native { lost, .. } = &self.eye else { return false };
+        if !lost.watches.load(Ordering::Acquire) {
+            return false;
+        }
+        let directory = self.filter.root().display();
+        if self.backend == WatchBackend::Auto {
+            tracing::warn!(%directory, "{NO_WATCHES}; looking at every file again and again instead");
+            self.eye = Eye::Polling(ticks(self.poll_interval));
+        } else if !lost.told.swap(true, Ordering::AcqRel) {
+            tracing::error!(%directory, "{NO_WATCHES}: what is in new directories is noticed late, by looking at every file");
+        }
+        true
+    }
+}
+
+/// On Linux this is set by one number for all of a user's programs.
+const NO_WATCHES: &str = "the system takes no further watches (raise fs.inotify.max_user_watches)";
+
+/// By what changes are noticed, as far as the system has it.
+async fn eye(filter: &Arc<Filter>, backend: WatchBackend, poll_interval: Duration) -> Result<Eye, Error> {
+    let polling = || Eye::Polling(ticks(poll_interval));
+    Ok(match backend {
+        WatchBackend::Polling => polling(),
+        WatchBackend::Native => native(filter).await?,
+        WatchBackend::Auto => native(filter).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the system reports no changes; looking at every file again and again instead");
+            polling()
+        }),
+    })
 }
 
 async fn make(root: &Path) -> Result<(), Error> {
@@ -134,28 +186,25 @@ async fn native(filter: &Arc<Filter>) -> Result<Eye, Error> {
 
 fn watch(filter: &Filter) -> notify::Result<Eye> {
     let (reporting, reports) = mpsc::channel(MAX_REPORTS);
-    let missed = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&missed);
+    let lost = Arc::new(Lost::default());
+    let losing = Arc::clone(&lost);
     let handler = move |event: notify::Result<Event>| match event {
         Ok(event) if !event.need_rescan() => {
             let Some(kind) = kind(event.kind) else { return };
             for path in event.paths {
                 if reporting.try_send((path, kind)).is_err() {
-                    flag.store(true, Ordering::Release);
+                    losing.some.store(true, Ordering::Release);
                 }
             }
         }
-        Ok(_) => flag.store(true, Ordering::Release),
-        Err(error) => {
-            tracing::warn!(%error, "a report of changed files was lost");
-            flag.store(true, Ordering::Release);
-        }
+        Ok(_) => losing.some.store(true, Ordering::Release),
+        Err(error) => losing.note(&error),
     };
     let config = notify::Config::default().with_follow_symlinks(false);
     let mut watcher = RecommendedWatcher::new(handler, config)?;
     let mode = if filter.recursive() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
     watcher.watch(filter.root(), mode)?;
-    Ok(Eye::Native { reports, missed, _watcher: watcher })
+    Ok(Eye::Native { reports, lost, _watcher: watcher })
 }
 
 /// What a report says, in our words; `None` for one that changes nothing, such as an open.
@@ -182,4 +231,40 @@ fn identity(path: &Path) -> io::Result<Option<u64>> {
     return Ok(Some(std::os::unix::fs::MetadataExt::ino(&meta)));
     #[cfg(not(unix))]
     return Ok(Some(u64::from(!meta.is_dir())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A watch whose system has no watches left, and what it looks at after each of two checks.
+    async fn without_watches(backend: WatchBackend) -> (Source, [usize; 2]) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = FileWatchConfig { watch_backend: backend, ..FileWatchConfig::new(dir.path()) };
+        let mut source = Source::open(&config, &Arc::new(config.check().unwrap())).await.unwrap();
+        let Eye::Native { lost, .. } = &source.eye else { panic!("the system has watches") };
+        lost.note(&notify::Error::new(ErrorKind::MaxFilesWatch));
+        let mut looks = [0; 2];
+        for look in &mut looks {
+            let mut waiting = Waiting::new(Duration::ZERO, 10, dir.path().to_owned());
+            source.reopen_if_replaced(&mut waiting).await.unwrap();
+            *look = waiting.take_due(Instant::now()).len();
+        }
+        (source, looks)
+    }
+
+    #[tokio::test]
+    async fn without_further_watches_a_watch_that_may_choose_polls() {
+        let (mut source, looks) = without_watches(WatchBackend::Auto).await;
+        assert!(matches!(source.eye, Eye::Polling(_)));
+        assert_eq!(looks[0], 1, "what was missed until then is looked at");
+        assert!(matches!(source.next().await, News::Anywhere));
+    }
+
+    #[tokio::test]
+    async fn without_further_watches_a_watch_that_may_not_choose_looks_at_everything_at_each_check() {
+        let (source, looks) = without_watches(WatchBackend::Native).await;
+        assert!(matches!(source.eye, Eye::Native { .. }));
+        assert_eq!(looks, [1, 1]);
+    }
 }
