@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use flyball_core_agent::mcp::{Error, McpConfig, McpToolbox, McpTransport};
 use flyball_core_agent::{CallError, Effect, Sent, Toolbox};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use support::{Server, ask, call, eventually, exists, free_port, signal, test_server, text};
 
 fn stdio() -> McpConfig {
@@ -209,6 +212,31 @@ async fn a_server_that_cannot_be_had_is_named_with_the_reason() {
     let nobody = nobody.to_string();
     assert!(nobody.contains("http://127.0.0.1:1/mcp: Connection refused") && !nobody.contains("secret"), "{nobody}");
     assert!(matches!(refused(McpConfig::http("files.example/mcp")).await, Error::Config { .. }));
+}
+
+/// What a server that answers the greeting, and is then gone, says.
+async fn greet_and_go(listener: TcpListener) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = vec![0; 8192];
+    let read = stream.read(&mut request).await.unwrap();
+    assert!(String::from_utf8_lossy(&request[..read]).contains("POST /mcp"));
+    let info = json!({"name": "short", "version": "1"});
+    let result = json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info});
+    let body = json!({"jsonrpc": "2.0", "id": 0, "result": result}).to_string();
+    drop(listener);
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_the_greeting_is_told_with_its_cause() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let server = tokio::spawn(greet_and_go(listener));
+    let broken = McpToolbox::connect("short", McpConfig::http(&url)).await.expect_err("the server is gone").to_string();
+    server.await.unwrap();
+    assert!(broken.contains("Connection refused"), "{broken}");
 }
 
 #[test]

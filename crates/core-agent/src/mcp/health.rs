@@ -1,16 +1,29 @@
 //! What is known of a connection's state.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Shared by a connection's link, its listener and its session.
+/// Shared by a connection's transport, link, listener and session.
 #[derive(Debug, Default)]
 pub(super) struct Health {
+    first_failure: OnceLock<String>,
     broken: AtomicBool,
     suspect: AtomicBool,
     tools_changed: AtomicBool,
 }
 
 impl Health {
+    /// A request failed because of `cause`. Where that ends the connection, rmcp says only that it is closed.
+    pub(super) fn note_failure(&self, cause: String) {
+        // The first one is the cause; what comes later follows from it.
+        let _ = self.first_failure.set(cause);
+    }
+
+    /// Why a request failed, if one did.
+    pub(super) fn first_failure(&self) -> Option<String> {
+        self.first_failure.get().cloned()
+    }
+
     /// The connection is gone for good.
     pub(super) fn note_broken(&self) {
         self.broken.store(true, Ordering::Release);

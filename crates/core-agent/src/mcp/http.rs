@@ -19,6 +19,8 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 
 use super::error::Error;
+use super::health::Health;
+use super::why::cause;
 
 /// Redirects that are followed, and only within the same origin: headers of ours must not travel on.
 const MAX_REDIRECTS: usize = 5;
@@ -37,6 +39,7 @@ pub(super) fn transport(
     headers: &BTreeMap<String, String>,
     token: Option<&str>,
     connect_timeout: Duration,
+    health: Arc<Health>,
 ) -> Result<StreamableHttpClientTransport<HttpClient>, Error> {
     crate::tls::install_provider();
     let bad = |message: String| Error::Config { name: name.to_owned(), message };
@@ -61,7 +64,7 @@ pub(super) fn transport(
     retry.max_times = Some(MAX_STREAM_RETRIES);
     retry.base_duration = FIRST_STREAM_WAIT;
     config.retry_config = Arc::new(retry);
-    Ok(StreamableHttpClientTransport::with_client(HttpClient(client), config))
+    Ok(StreamableHttpClientTransport::with_client(HttpClient { inner: client, health }, config))
 }
 
 /// The address without what may be secret in it.
@@ -103,10 +106,14 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// reqwest, but for one thing: some servers answer a request of a session that they do not know (after
-/// a restart) with an error that has no id, and rmcp would wait for the answer for ever.
+/// reqwest, but for two things: some servers answer a request of a session that they do not know (after
+/// a restart) with an error that has no id, and rmcp would wait for the answer for ever; and why a
+/// notification did not go out, which ends the connection, would be known to nobody.
 #[derive(Clone)]
-pub(super) struct HttpClient(reqwest::Client);
+pub(super) struct HttpClient {
+    inner: reqwest::Client,
+    health: Arc<Health>,
+}
 
 type HttpError = StreamableHttpError<reqwest::Error>;
 
@@ -135,7 +142,8 @@ impl StreamableHttpClient for HttpClient {
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, HttpError> {
         let in_session = session.is_some() && matches!(message, JsonRpcMessage::Request(_));
-        let answer = self.0.post_message_with_response_limits(uri, message, session, token, headers, limits).await?;
+        let answer = self.inner.post_message_with_response_limits(uri, message, session, token, headers, limits).await;
+        let answer = answer.inspect_err(|error| self.health.note_failure(cause(error)))?;
         match answer {
             // An error without an id means that the request was not even understood, so it was not acted on.
             StreamableHttpPostResponse::Json(JsonRpcMessage::Error(error), _) if in_session && error.id.is_none() => {
@@ -152,7 +160,7 @@ impl StreamableHttpClient for HttpClient {
         token: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), HttpError> {
-        self.0.delete_session(uri, session, token, headers).await
+        self.inner.delete_session(uri, session, token, headers).await
     }
 
     async fn get_stream(
@@ -163,7 +171,7 @@ impl StreamableHttpClient for HttpClient {
         token: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, HttpError> {
-        self.0.get_stream(uri, session, last_event, token, headers).await
+        self.inner.get_stream(uri, session, last_event, token, headers).await
     }
 
     async fn get_stream_with_max_sse_event_size(
@@ -175,6 +183,6 @@ impl StreamableHttpClient for HttpClient {
         headers: HashMap<HeaderName, HeaderValue>,
         max: usize,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, HttpError> {
-        self.0.get_stream_with_max_sse_event_size(uri, session, last_event, token, headers, max).await
+        self.inner.get_stream_with_max_sse_event_size(uri, session, last_event, token, headers, max).await
     }
 }

@@ -59,10 +59,13 @@ impl Session {
                 }
             }
             McpTransport::Http { url, headers, bearer_token } => {
-                let transport = http::transport(name, url, headers, bearer_token.as_deref(), config.connect_timeout)?;
-                let link = Link::new(transport, Arc::clone(&health));
-                let served = serve_client(listener, link).await;
-                served.map_err(|error| failed(format!("{}: {}", http::shown_url(url), cause(&error))))?
+                let token = bearer_token.as_deref();
+                let transport = http::transport(name, url, headers, token, config.connect_timeout, Arc::clone(&health))?;
+                let served = serve_client(listener, Link::new(transport, Arc::clone(&health))).await;
+                served.map_err(|error| {
+                    let why = health.first_failure().unwrap_or_else(|| cause(&error));
+                    failed(format!("{}: {why}", http::shown_url(url)))
+                })?
             }
         };
         Ok(Self { health, peer: running.peer().clone(), running: Mutex::new(Some(running)) })
@@ -74,7 +77,10 @@ impl Session {
             Ok(tools) => Ok(tools.into_iter().map(|tool| Arc::new(spec::spec(tool, config.trusted))).collect()),
             // A server may offer other things than tools.
             Err(ServiceError::McpError(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => Ok(Vec::new()),
-            Err(error) => Err(format!("it does not list its tools: {}", cause(&error))),
+            Err(error) => {
+                let why = self.health.first_failure().unwrap_or_else(|| cause(&error));
+                Err(format!("it does not list its tools: {why}"))
+            }
         }
     }
 
