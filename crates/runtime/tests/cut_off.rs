@@ -1,6 +1,9 @@
-//! A process that is stopped while a run's end is on its way to the disk.
+//! A run that is cut off while what it did is on its way to the disk.
 
 #![cfg(test)]
+
+#[path = "support/paying.rs"]
+mod paying;
 
 use std::io;
 use std::path::Path;
@@ -10,10 +13,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_context::{Context, ContextConfig};
-use flyball_core_agent::{Agent, Error, Invocation, Outcome, TriggerEvent};
+use flyball_core_agent::{
+    Agent, CallError, Effect, Error, Invocation, Model, Outcome, Reply, ToolCall, ToolReply, ToolSpec, Toolbox, TriggerEvent,
+    Turn, WantedCall,
+};
 use flyball_journal::{Log, MemoryStorage, SegmentFile, Storage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
 use flyball_triggers::Trigger;
+use paying::{journalled, pay};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,6 +54,75 @@ async fn what_had_ended_is_not_begun_again_though_nobody_waited_for_its_record()
     };
     tokio::time::timeout(Duration::from_secs(20), second).await.expect("it goes on");
     assert_eq!(shop.calls.load(Ordering::SeqCst), 2, "a run for each event, and no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_was_on_its_way_when_its_run_was_cut_off_is_no_doubt() {
+    let disk = Disk::default();
+    let log = Log::resume_storage(Arc::new(disk.clone()), 1 << 20).expect("the log opens");
+    let runtime = AgentRuntime::new(RuntimeParts::new(log.into()));
+    let limit = Duration::from_secs(1);
+    let spec = ProcessSpec { max_invocation_time: Some(limit), ..ProcessSpec::new("p") };
+    let till = Till { disk: disk.clone(), calls: Arc::default() };
+    runtime.add_process(spec, Arc::new(till.clone())).expect("the name is free");
+    runtime.start("p").await.expect("it starts");
+    runtime.inject("p", TriggerEvent::new("test", "remote", chrono::Utc::now(), json!({}))).await.expect("taken");
+    disk.waits().await;
+
+    // Its time is over by then. If this machine is slower, the test proves less and still holds.
+    tokio::time::sleep(limit + Duration::from_millis(300)).await;
+    disk.go_on();
+
+    let handled = async {
+        while runtime.process_status("p").await.expect("there is p").open_events > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), handled).await.expect("it is in the journal, and yet it is held in doubt");
+    assert_eq!(till.calls.load(Ordering::SeqCst), 1, "paid once");
+}
+
+/// Pays at once; the disk does not answer for the first payment.
+#[derive(Clone)]
+struct Till {
+    disk: Disk,
+    calls: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Toolbox for Till {
+    async fn list(&self) -> Result<Vec<Arc<ToolSpec>>, CallError> {
+        Ok(pay(Some(Effect::Irreversible)))
+    }
+
+    async fn call(&self, _call: &ToolCall) -> Result<ToolReply, CallError> {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.disk.stand_still();
+        }
+        Ok(ToolReply::ok("paid"))
+    }
+}
+
+/// Pays once, and then says what the till said.
+struct Customer;
+
+#[async_trait]
+impl Model for Customer {
+    async fn reply(&self, turn: &Turn) -> Result<Reply, CallError> {
+        let pay = WantedCall { id: "c0".into(), name: "pay".into(), args: json!({}) };
+        Ok(if turn.step.0 == "t0" { Reply { calls: vec![pay], ..Reply::default() } } else { Reply::say("paid") })
+    }
+}
+
+#[async_trait]
+impl Blueprint for Till {
+    fn triggers(&self) -> Result<Vec<Box<dyn Trigger>>, String> {
+        Ok(Vec::new())
+    }
+
+    async fn build(&self, past: &Past) -> Result<Built, String> {
+        Ok(journalled(past, Customer, Arc::new(self.clone())))
+    }
 }
 
 /// Its first run ends when the disk does not answer.
