@@ -56,7 +56,7 @@ pub trait Layer: Send + Sync {
 pub struct Due {
     /// Not before this.
     pub at: DateTime<Utc>,
-    /// What the process shall do then. `Continue` ends a pause.
+    /// What the process shall do then.
     pub directive: Directive,
 }
 

@@ -75,14 +75,29 @@ impl Dedup {
         self.limit
     }
 
-    /// There is no more room: with the next key an older one goes, or one went already.
-    pub fn is_full(&self) -> bool {
-        self.order.len() >= self.limit
+    /// There is no more room, and what went, or goes with the next key, may be of the window before `at`.
+    pub fn is_full(&self, at: DateTime<Utc>) -> bool {
+        self.reaches(self.limit, at.timestamp())
     }
 
     /// There will soon be no more room.
     pub fn is_half_full(&self) -> bool {
-        self.order.len() >= self.limit / 2
+        self.newest().is_some_and(|at| self.reaches(self.limit / 2, at))
+    }
+
+    /// The same as [`is_full`](Self::is_full) before the newest event.
+    pub fn is_full_now(&self) -> bool {
+        self.newest().is_some_and(|at| self.reaches(self.limit, at))
+    }
+
+    /// The last `count` keys are all of the window before `at`.
+    fn reaches(&self, count: usize, at: i64) -> bool {
+        let first = self.order.len().checked_sub(count.max(1)).and_then(|place| self.order.get(place));
+        first.is_some_and(|Seen(_, _, first, _)| at - first <= DEDUP_WINDOW.num_seconds())
+    }
+
+    fn newest(&self) -> Option<i64> {
+        self.order.back().map(|Seen(_, _, at, _)| *at)
     }
 
     /// The oldest record whose key is here. Those of all later ones are here too.
@@ -97,14 +112,11 @@ impl Dedup {
         (at.timestamp() - first <= DEDUP_WINDOW.num_seconds()).then_some(event)
     }
 
-    /// Remembers an event, and forgets what is too old.
+    /// Remembers an event, in the place of the oldest one where there is no room. What is old is not forgotten for
+    /// that alone: a clock that is wrong for one event would cost all that were taken in before.
     pub fn remember(&mut self, trigger: &str, key: &str, event: &str, at: DateTime<Utc>, seq: u64) {
         self.put(Seen(digest(trigger, key), event.into(), at.timestamp(), seq));
         self.shrink();
-        let until = at.timestamp() - DEDUP_WINDOW.num_seconds();
-        while self.order.front().is_some_and(|Seen(_, _, at, _)| *at < until) {
-            self.forget_oldest();
-        }
     }
 
     fn shrink(&mut self) {
@@ -186,7 +198,28 @@ mod tests {
         assert_eq!(dedup.seen("t", "a", later), None, "though nothing came since");
         dedup.remember("t", "c", "e3", later, 3);
         let seen = |trigger, key| dedup.seen(trigger, key, later);
-        assert_eq!((seen("t", "a"), seen("t", "b"), seen("u", "b"), dedup.len()), (None, Some("e2"), None, 2));
+        assert_eq!((seen("t", "a"), seen("t", "b"), seen("u", "b")), (None, Some("e2"), None));
+    }
+
+    #[test]
+    fn one_event_of_a_wrong_clock_costs_no_key() {
+        let mut dedup = Dedup::default();
+        let today = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        dedup.remember("t", "a", "e1", today, 1);
+        dedup.remember("t", "b", "e2", today + TimeDelta::days(3_650), 2);
+        dedup.remember("t", "c", "e3", DateTime::UNIX_EPOCH, 3);
+        let seen = ["a", "b", "c"].map(|key| dedup.seen("t", key, today + TimeDelta::hours(1)));
+        assert_eq!(seen, [Some("e1"), Some("e2"), None], "the third is older than the window by its own time");
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_fills_nothing() {
+        let mut dedup = Dedup::default().limited(4);
+        let days = |days| DateTime::UNIX_EPOCH + TimeDelta::days(days);
+        (0..6).for_each(|day| dedup.remember("t", &day.to_string(), "e", days(2 * day), 1));
+        // Of the last three days there are two.
+        assert_eq!((dedup.is_half_full(), dedup.is_full_now(), dedup.is_full(days(10))), (true, false, false));
+        assert!(!dedup.is_full(days(100)) && dedup.is_full(days(6)));
     }
 
     #[test]
@@ -199,7 +232,7 @@ mod tests {
             dedup.remember("t", "weekly", event, at, 1);
             assert_eq!(dedup.seen("t", "weekly", at + TimeDelta::hours(1)), Some(event));
         }
-        assert_eq!(dedup.len(), 1);
+        assert_eq!(dedup.by_key.len(), 1);
     }
 
     #[test]
@@ -208,7 +241,7 @@ mod tests {
         let mut told = Vec::new();
         for seq in 1..=6 {
             dedup.remember("t", &seq.to_string(), "e", DateTime::UNIX_EPOCH, seq);
-            told.push((dedup.is_half_full(), dedup.is_full(), dedup.reaches_back_to()));
+            told.push((dedup.is_half_full(), dedup.is_full(DateTime::UNIX_EPOCH), dedup.reaches_back_to()));
         }
         let (no, half, full) = ((false, false), (true, false), (true, true));
         let expected = [(no, 1), (half, 1), (half, 1), (full, 1), (full, 2), (full, 3)];

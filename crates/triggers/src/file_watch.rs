@@ -102,10 +102,10 @@ impl FileWatchTrigger {
                 news = source.next() => match news {
                     News::At(path, kind) => waiting.add(path, kind, Instant::now()),
                     News::Anywhere => waiting.add_all(Instant::now()),
-                    News::Root => source.reopen_if_replaced(&mut waiting).await?,
+                    News::Root => source.reopen_if_replaced(&mut waiting).await,
                 },
                 _ = root_check.tick() => {
-                    source.reopen_if_replaced(&mut waiting).await?;
+                    source.reopen_if_replaced(&mut waiting).await;
                     for path in ledger.unclear() {
                         waiting.add(path.clone(), None, Instant::now());
                     }

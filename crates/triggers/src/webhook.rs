@@ -33,8 +33,8 @@ pub use sources::Source;
 /// The answer is 202 with the event's id once the process has the event durably, and 200 with
 /// `duplicate: true` for one it had before. The dedup key is the signature scheme's own, such as
 /// Stripe's event id, or the first of these headers that is there: `webhook-id`,
-/// `X-GitHub-Delivery`, `Idempotency-Key`, `ce-source` with `ce-id`. What the process does not take
-/// is answered with `Retry-After` and 429 where too much waits, 507 where the disk is full, else 503;
+/// `X-GitHub-Delivery`, `Idempotency-Key`, `ce-source` with `ce-id`; of a CloudEvent in the structured
+/// mode its `source` and `id`. What the process does not take is answered with `Retry-After` and 429 where too much waits, 507 where the disk is full, else 503;
 /// nothing is kept then.
 ///
 /// Dropping the last trigger on an address closes the port at once; requests under way have 5 s to end.

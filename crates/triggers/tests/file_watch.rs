@@ -296,6 +296,21 @@ async fn a_missing_directory_is_made_and_a_deleted_one_is_watched_anew() {
 }
 
 #[tokio::test]
+async fn a_directory_that_cannot_be_made_again_is_watched_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let drops = dir.path().join("drops");
+    let mut watch = watch(FileWatchConfig { watch_poll_interval: 0.1, ..config(&drops.join("today")) }).await;
+    fs::write(watch.dir.join("a"), "1").unwrap();
+    assert_eq!(watch.happened().await, is("created", "a"));
+    // Somebody puts a file where the directory was.
+    while fs::remove_dir_all(&drops).and_then(|()| fs::write(&drops, "")).is_err() {}
+    assert_eq!(watch.happened().await, is("deleted", "a"));
+    fs::remove_file(&drops).and_then(|()| fs::create_dir_all(&watch.dir)).unwrap();
+    fs::write(watch.dir.join("b"), "1").unwrap();
+    assert_eq!(watch.happened().await, is("created", "b"));
+}
+
+#[tokio::test]
 async fn a_refused_event_is_offered_again_and_later_ones_come_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut watch = watch(config(dir.path())).await;

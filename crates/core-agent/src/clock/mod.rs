@@ -62,6 +62,12 @@ impl ManualClock {
         self.sender().send_modify(|now| *now += by);
     }
 
+    /// Moves the clock back: whoever sleeps does so for longer.
+    pub fn set_back(&self, by: Duration) {
+        let by = TimeDelta::from_std(by).expect("a test's step fits chrono's range");
+        self.sender().send_modify(|now| *now -= by);
+    }
+
     fn sender(&self) -> std::sync::MutexGuard<'_, watch::Sender<DateTime<Utc>>> {
         self.now.lock().expect("no holder of the clock panics")
     }

@@ -66,7 +66,7 @@ pub(super) const RUNTIME: Section = Section {
         Key::new(
             "keep",
             Kind::Section(&KEEP),
-            "How much of the past the journals keep. What is needed to go on is kept in any case.",
+            "How much of the past the journals keep. What is needed to go on, or to know duplicates for 72 hours, is kept in any case.",
         ),
     ],
 };

@@ -122,15 +122,18 @@ impl ProcessFold {
         self.prepare_recall(journal);
         match self.seen(event) {
             Some(first) => Recalled::As(first.to_owned()),
-            None if self.dedup.is_full() => journal.recall(event, self.dedup.reaches_back_to()),
+            None if self.dedup.is_full(event.timestamp) => journal.recall(event, self.dedup.reaches_back_to()),
             None => Recalled::Never,
         }
     }
 
-    /// Tells `journal` where it will soon be asked, so that by then it can answer.
+    /// Tells `journal` where it will soon be asked, so that by then it can answer, and where it is by now.
     pub fn prepare_recall(&self, journal: &dyn Journal) {
         if self.dedup.is_half_full() {
             journal.prepare_recall();
+        }
+        if self.dedup.is_full_now() {
+            journal.rely_on_recall();
         }
     }
 

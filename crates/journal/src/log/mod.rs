@@ -21,6 +21,7 @@ pub(crate) mod spots;
 mod tail;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -67,6 +68,8 @@ pub struct Log {
     failed: watch::Receiver<Option<Error>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<Lock>>,
+    /// The processes that do not remember all of the window by themselves.
+    forgetful: Mutex<BTreeSet<Arc<str>>>,
     #[cfg(feature = "index")]
     recall: Option<Arc<crate::index::Recall>>,
 }
@@ -143,6 +146,7 @@ impl Log {
             failed,
             writer: Mutex::new(Some(thread)),
             lock: Mutex::new(home.map(|(_, lock)| lock)),
+            forgetful: Mutex::default(),
             #[cfg(feature = "index")]
             recall,
         };
@@ -297,6 +301,14 @@ impl Journal for ProcessLog {
     #[cfg(feature = "index")]
     fn prepare_recall(&self) {
         self.log.recall.iter().for_each(|recall| recall.prepare());
+    }
+
+    #[cfg(feature = "index")]
+    fn rely_on_recall(&self) {
+        let mut forgetful = self.log.forgetful.lock().expect("no holder of the set panics");
+        if !forgetful.contains(&self.process) {
+            forgetful.insert(Arc::clone(&self.process));
+        }
     }
 
     #[cfg(feature = "index")]

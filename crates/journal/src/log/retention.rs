@@ -13,9 +13,11 @@ use super::queue::Work;
 use super::recover::{self, Extent, io_error};
 use super::request::Request;
 use super::{Log, closed};
-use crate::{Entry, Error, Record};
+use crate::{DEDUP_WINDOW, Entry, Error, Record};
 
-/// What is kept of the past. What is needed to go on is kept in any case.
+/// What is kept of the past. What is needed to go on is kept in any case, and so is what is younger than
+/// [`DEDUP_WINDOW`] while a process has taken in more events since than it remembers by itself: a duplicate of
+/// one would else be taken for new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// So many bytes of segments; without, all of them.
@@ -34,7 +36,8 @@ pub struct Compacted {
     /// The processes whose records were carried on, because nothing else had happened to them for long.
     pub carried: Vec<String>,
     /// The processes that still need what would else have been dropped. They are busy, and will have
-    /// written a checkpoint next time; or their records are damaged.
+    /// written a checkpoint next time; or they took in more events lately than they remember; or their records
+    /// are damaged.
     pub kept_for: Vec<String>,
 }
 
@@ -67,7 +70,7 @@ impl Log {
     /// Blocks while it reads and writes. A crash meanwhile leaves some of the segments there.
     pub fn compact(&self, retention: &Retention, now: DateTime<Utc>) -> Result<Compacted, Error> {
         let mut done = Compacted::default();
-        let segments = self.droppable(retention, now)?;
+        let segments = self.droppable(retention, now, &mut done)?;
         let Some(last) = segments.last().map(|segment| segment.name.clone()) else { return Ok(done) };
         // Two generations stand after what is dropped, so an idle process is carried on twice.
         for _ in 0..2 {
@@ -85,7 +88,9 @@ impl Log {
         let oldest_needed = chains.values().map(|place| Arc::clone(&place.before)).min();
         for segment in segments {
             if oldest_needed.as_ref().is_some_and(|needed| *segment.name >= **needed) {
-                done.kept_for = needing(&chains, &last);
+                done.kept_for.extend(needing(&chains, &last));
+                done.kept_for.sort_unstable();
+                done.kept_for.dedup();
                 break;
             }
             // One after the other, each for good: after a crash there is no gap.
@@ -97,8 +102,10 @@ impl Log {
         Ok(done)
     }
 
-    /// The segments that `retention` does not keep; never the one that is being written.
-    fn droppable(&self, retention: &Retention, now: DateTime<Utc>) -> Result<Vec<Segment>, Error> {
+    /// The segments that `retention` does not keep; never the one that is being written. For whom others are kept is
+    /// noted.
+    fn droppable(&self, retention: &Retention, now: DateTime<Utc>, done: &mut Compacted) -> Result<Vec<Segment>, Error> {
+        let forgetful = self.forgetful.lock().expect("no holder of the set panics").clone();
         let failed = |name: &str, error: std::io::Error| io_error("reading", &*self.storage, name, &error);
         let names = self.storage.list().map_err(|error| failed("", error))?;
         let size = |name: &String| self.storage.len(name).map_err(|error| failed(name, error));
@@ -111,6 +118,10 @@ impl Log {
             let header = line::header_of(&*self.storage, next).map_err(|error| failed(next, error))?;
             let Some(header) = header else { break };
             if !retention.lets_go(left, header.at, now) {
+                break;
+            }
+            if !forgetful.is_empty() && now - header.at <= DEDUP_WINDOW {
+                done.kept_for = forgetful.iter().map(ToString::to_string).collect();
                 break;
             }
             left -= bytes;

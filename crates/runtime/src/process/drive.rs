@@ -252,7 +252,7 @@ impl Life {
                 drop(answer.send(self.reception.see_to(&event_id, again, note).await));
             }
             Command::Inject { event, answer } => self.reception.inject(event, answer),
-            Command::Layer { layer, request, body, answer } => drop(answer.send(self.ask_layer(&layer, &request, &body))),
+            Command::Layer { layer, request, body, answer } => drop(answer.send(self.ask_layer(&layer, &request, &body).await)),
         }
         Next::GoOn
     }
@@ -267,15 +267,17 @@ impl Life {
         Ok(())
     }
 
-    fn ask_layer(&self, name: &str, request: &str, body: &Value) -> Result<Value, ControlError> {
+    /// The answer comes when what the layer wrote down for it is durable: a yes is kept.
+    async fn ask_layer(&mut self, name: &str, request: &str, body: &Value) -> Result<Value, ControlError> {
         let layers = self.parts.as_ref().map(|parts| &*parts.layers).unwrap_or_default();
-        match layers.iter().find(|layer| layer.name() == name) {
-            Some(layer) => layer.command(request, body).map_err(ControlError::State),
-            None => {
-                let known: Vec<&str> = layers.iter().map(|layer| layer.name()).collect();
-                Err(ControlError::State(format!("no layer is named '{name}'; there are: {}", known.join(", "))))
-            }
-        }
+        let Some(layer) = layers.iter().find(|layer| layer.name() == name) else {
+            let known: Vec<&str> = layers.iter().map(|layer| layer.name()).collect();
+            return Err(ControlError::State(format!("no layer is named '{name}'; there are: {}", known.join(", "))));
+        };
+        let answer = layer.command(request, body).map_err(ControlError::State)?;
+        let durable = self.reception.journal.append(Vec::new()).await;
+        durable.map_err(|error| ControlError::Failed(format!("done, and it could not be recorded: {error}")))?;
+        Ok(answer)
     }
 
     /// The next instant at which something is due though nothing happens.

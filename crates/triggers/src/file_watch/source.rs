@@ -35,6 +35,8 @@ pub(super) struct Source {
     eye: Eye,
     /// Tells the directory that is watched from another at its path.
     root: Option<u64>,
+    /// The directory cannot be watched at the moment, and that was said.
+    away: bool,
 }
 
 enum Eye {
@@ -74,7 +76,7 @@ impl Source {
         let (backend, poll_interval) = (config.watch_backend, config.poll_interval());
         let eye = eye(filter, backend, poll_interval).await?;
         let root = identity(filter.root()).unwrap_or_default();
-        Ok(Self { filter: Arc::clone(filter), backend, poll_interval, eye, root })
+        Ok(Self { filter: Arc::clone(filter), backend, poll_interval, eye, root, away: false })
     }
 
     /// The next news. Cancel-safe.
@@ -107,24 +109,50 @@ impl Source {
 
     /// Where the watched directory was deleted or replaced, the system says nothing about what is
     /// at its path now: it is made again, watched anew, and everything is looked at.
-    pub(super) async fn reopen_if_replaced(&mut self, waiting: &mut Waiting) -> Result<(), Error> {
+    ///
+    /// Where it cannot be, because something else is in its place or its disk is away, that is tried again each
+    /// time: whoever mends it need not start anything.
+    pub(super) async fn reopen_if_replaced(&mut self, waiting: &mut Waiting) {
         let missed = matches!(&self.eye, Eye::Native { lost, .. } if lost.some.swap(false, Ordering::AcqRel));
         let unwatched = self.do_without_watches();
         // Where it cannot be told what is there, it is still the one that was opened.
         let now = identity(self.filter.root()).unwrap_or(self.root);
         let replaced = self.root.is_none() || self.root != now;
-        if replaced {
-            tracing::warn!(directory = %self.filter.root().display(), "the watched directory was replaced; watching it anew");
-            make(self.filter.root()).await?;
-            if matches!(self.eye, Eye::Native { .. }) {
-                self.eye = eye(&self.filter, self.backend, self.poll_interval).await?;
-            }
-            self.root = identity(self.filter.root()).unwrap_or_default();
+        if replaced && !self.watch_anew().await {
+            return;
         }
         if replaced || missed || unwatched {
             waiting.add_all(Instant::now());
         }
-        Ok(())
+    }
+
+    /// Whether the directory is there again.
+    async fn watch_anew(&mut self) -> bool {
+        let directory = self.filter.root().display().to_string();
+        if !self.away {
+            tracing::warn!(directory, "the watched directory was replaced; watching it anew");
+        }
+        let eye = match make(self.filter.root()).await {
+            Ok(()) => eye(&self.filter, self.backend, self.poll_interval).await,
+            Err(error) => Err(error),
+        };
+        match eye {
+            Ok(eye) => {
+                self.eye = eye;
+                self.root = identity(self.filter.root()).unwrap_or_default();
+                self.away = false;
+            }
+            Err(error) => {
+                if !self.away {
+                    tracing::error!(directory, %error, "it cannot be watched; that is tried again and again");
+                }
+                // What watched it reports nothing any more.
+                self.eye = Eye::Polling(ticks(self.poll_interval));
+                self.root = None;
+                self.away = true;
+            }
+        }
+        !self.away
     }
 
     /// Whether there are directories that are not watched, for want of watches: then everything is to be
@@ -247,7 +275,7 @@ mod tests {
         let mut looks = [0; 2];
         for look in &mut looks {
             let mut waiting = Waiting::new(Duration::ZERO, 10, dir.path().to_owned());
-            source.reopen_if_replaced(&mut waiting).await.unwrap();
+            source.reopen_if_replaced(&mut waiting).await;
             *look = waiting.take_due(Instant::now()).len();
         }
         (source, looks)

@@ -83,7 +83,7 @@ impl Door {
         event.metadata = request::metadata(&parts, remote, signed.is_some(), self.config.signature_header.as_deref());
         // Whoever could not sign has no say in what counts as a duplicate of what was signed.
         let delivery = signed.and_then(|signed| scheme.delivery(&signed, &event.payload));
-        event.dedup_key = delivery.map(request::bounded).or_else(|| request::dedup_key(&parts.headers));
+        event.dedup_key = delivery.map(request::bounded).or_else(|| request::dedup_key(&parts.headers, &event.payload));
         Ok(event)
     }
 

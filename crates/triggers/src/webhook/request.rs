@@ -44,11 +44,21 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// The key under which the sender would send the same thing again.
-pub(super) fn dedup_key(headers: &HeaderMap) -> Option<String> {
+pub(super) fn dedup_key(headers: &HeaderMap, payload: &Value) -> Option<String> {
     let named = |name: &str| text(headers, name).filter(|value| !value.is_empty()).map(|value| format!("{name}:{value}"));
-    let cloud_event = || Some(format!("{} {}", named("ce-source")?, named("ce-id")?));
-    let key = ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named).or_else(cloud_event)?;
-    Some(bounded(key))
+    let key = ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named);
+    Some(bounded(key.or_else(|| cloud_event(headers, payload))?))
+}
+
+/// The source and id of a CloudEvent, from its headers or, in the structured mode, from its body.
+fn cloud_event(headers: &HeaderMap, payload: &Value) -> Option<String> {
+    let essence = text(headers, "content-type").and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    let structured = essence.eq_ignore_ascii_case("application/cloudevents+json");
+    let attribute = |header: &str, name: &str| {
+        let value = if structured { payload.get(name)?.as_str() } else { text(headers, header) };
+        value.filter(|value| !value.is_empty()).map(|value| format!("{header}:{value}"))
+    };
+    Some(format!("{} {}", attribute("ce-source", "source")?, attribute("ce-id", "id")?))
 }
 
 /// `key`, or its hash where it is too long to be kept.

@@ -111,9 +111,11 @@ async fn a_delivery_is_known_by_its_senders_key() {
         ("POST /pipeline-events\nIdempotency-Key: x", Some("idempotency-key:x")),
         ("POST /pipeline-events\nce-id: 1\nce-source: /ci", Some("ce-source:/ci ce-id:1")),
         ("POST /pipeline-events\nce-id: 1", None),
+        ("POST /pipeline-events\nContent-Type: application/cloudevents+json; charset=utf-8", Some("ce-source:/ci ce-id:1")),
+        ("POST /pipeline-events\nContent-Type: application/json", None),
     ];
     for (head, key) in cases {
-        hook.ask(head, b"1").await;
+        hook.ask(head, br#"{"specversion": "1.0", "id": "1", "source": "/ci", "type": "built"}"#).await;
         assert_eq!(hook.events.recv().await.unwrap().dedup_key.as_deref(), key, "{head}");
     }
     hook.ask(&long, b"1").await;
