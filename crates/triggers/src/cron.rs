@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset, SecondsFormat, TimeDelta, Utc};
 use flyball_core_agent::{Clock, TriggerEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -72,6 +72,9 @@ pub struct CronTrigger {
 
 /// Under which key the last instant is kept.
 const LAST: &str = "last";
+
+/// Where the clock is so far behind the last instant, whoever runs it may wonder why nothing fires.
+const TOLD_FROM: TimeDelta = TimeDelta::hours(2);
 
 /// More than a day late is not jitter but another schedule.
 const MAX_JITTER: f64 = 86_400.0;
@@ -211,7 +214,12 @@ impl Trigger for CronTrigger {
     async fn open(&mut self, cursor: &Cursor) -> Result<(), Error> {
         let known = cursor.get(LAST).and_then(|last| last.as_str()?.parse().ok());
         self.first_time = known.is_none();
-        let last = known.unwrap_or_else(|| self.clock.now());
+        let now = self.clock.now();
+        let last = known.unwrap_or(now);
+        if last - now > TOLD_FROM {
+            let (id, from) = (&self.id, written(last));
+            tracing::warn!(trigger = id, "the clock was set back: instants up to {from} were seen to, and none fires before");
+        }
         self.last = Some(last);
         self.arm(last);
         Ok(())
