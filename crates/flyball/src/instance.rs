@@ -95,7 +95,8 @@ impl DataDir {
         let Ok(text) = fs::read(&file) else {
             let path = self.path.display();
             bail!(
-                "no runtime is running on {path}: start one with `flyball run DIR --data {path}`, or name its directory with --data"
+                "no runtime is running on {path}: start one with `flyball run DIR --data {path}`, or name its directory before \
+                 the command, as in `flyball --data DIR ps`"
             );
         };
         serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))

@@ -178,6 +178,8 @@ fn data_that_is_no_json_is_refused_before_anything_is_sent() {
     let (scene, _live) = instance();
     let refused = scene.ask(&["emit", "alert.critical", "--data", "hello"]).with_code(2);
     assert!(refused.stderr.contains("--data") && refused.stderr.contains("text needs quotes of its own"), "{}", refused.stderr);
+    let refused = scene.ask(&["emit", "x", "--data", "."]).with_code(2);
+    assert!(refused.stderr.contains("`flyball --data . …`"), "{}", refused.stderr);
     assert!(events(&scene, "analyst").is_empty());
 }
 

@@ -1,5 +1,6 @@
 //! Commands that ask something of the running instance.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -84,7 +85,13 @@ pub fn parse_json(text: &str) -> Result<Value, String> {
     if nesting::levels(text.as_bytes()) > nesting::MAX_NESTING {
         return Err(nesting::refusal());
     }
-    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own, as in '\"text\"'"))
+    serde_json::from_str(text).map_err(|error| match Path::new(text).is_dir() {
+        // Elsewhere `--data` is the runtime's directory.
+        true => {
+            format!("it is what the event carries, as JSON; the directory comes before the command: `flyball --data {text} …`")
+        }
+        false => format!("{error}; text needs quotes of its own, as in '\"text\"'"),
+    })
 }
 
 /// The running instance, and a way to talk to it.

@@ -129,7 +129,8 @@ pub(in crate::manifest) const PROCESS: Section = Section {
         SHARED[5],
         Key::new("concurrency", Kind::Int(1, 100), "So many runs may be under way at once.").or("1"),
         Key::new("max_turns", Kind::Int(1, 1000), "A run that asks the model more often fails.").or("25"),
-        Key::new("max_invocation_time", SECONDS, "Seconds after which a run fails, or is held where a call is in doubt; 0 is never.").or("0.0"),
+        Key::new("max_invocation_time", SECONDS, "Seconds after which a run fails, or is held with a call in doubt; 0 is never.")
+            .or("0.0"),
         Key::new("max_consecutive_failures", Kind::Int(1, 1_000_000), "So many failed runs in a row fail the process.").or("3"),
         Key::new("restart_policy", RESTART, "After what the process is started again by itself.").or("never"),
         Key::new("max_restarts", Kind::Int(0, 1_000_000), "So many restarts in a row; a run that succeeds sets the count back.")
