@@ -38,9 +38,9 @@ pub struct Options {
     /// Try the suite and not flyball: take away what keeps a promise, and see whether a fault notices
     #[arg(long)]
     mutants: bool,
-    /// With --mutants, only those whose names contain this; the page is left as it is
+    /// With --mutants, only those whose names contain this; may be given several times; the page is left as it is
     #[arg(long, value_name = "TEXT", requires = "mutants")]
-    only: Option<String>,
+    only: Vec<String>,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, one step after the other, and a table at the end.
 
 mod report;
+mod skipped;
 mod steps;
 
 use std::time::Instant;
@@ -26,6 +27,8 @@ pub struct Options {
 /// How a step ended, when nothing stopped it from ending.
 pub enum Verdict {
     Passed,
+    /// It passed as far as it could be done here, and what could not.
+    InPart(String),
     /// It could not be done here, and why.
     Skipped(String),
 }

@@ -8,6 +8,7 @@ mod listeners;
 mod read_soon;
 mod request;
 mod routes;
+mod seats;
 mod server;
 mod signature;
 mod sources;

@@ -32,7 +32,8 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// Tries each mutation, prints the table, and writes the page unless only some were tried. Errors when
 /// nobody noticed one, or when a fault fails without any.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let wanted = |mutation: &&Mutation| options.only.as_ref().is_none_or(|text| mutation.what.contains(text.as_str()));
+    let named = |mutation: &Mutation| options.only.iter().any(|text| mutation.what.contains(text.as_str()));
+    let wanted = |mutation: &&Mutation| options.only.is_empty() || named(mutation);
     let chosen: Vec<&Mutation> = MUTATIONS.iter().filter(wanted).collect();
     if chosen.is_empty() {
         bail!("--only: no mutation's name contains that");
@@ -53,7 +54,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Output::Json => println!("{}", json!(all)),
         Output::Human => print!("{}", table::mutants(&all)),
     }
-    if options.only.is_none() {
+    if options.only.is_empty() {
         page::write(workspace, page::MUTANTS, &page::mutants(&Machine::look().date, &all))?;
     }
     match all.iter().filter(|tried| tried.noticed.is_empty()).count() {

@@ -28,8 +28,8 @@ Written by `cargo xtask chaos`. Change nothing here; run it again.
 
 A fault is tried on the real program, or on the same code over a disk in memory that forgets what was not synced. What
 must hold is judged by the journal, by what senders were told, and by a ledger of its own that a tool server keeps, which
-nobody kills. A promise (P1 to P20) is one of the README's table. Where a tool or a right is missing, a fault says that it
-was not tried, and why.
+nobody kills. The [promises](promises.md) are known by their numbers. Where a tool or a right is missing, a fault says that
+it was not tried, and why; in CI it fails.
 ";
 
 /// Writes one part of the page, and leaves the other as it is.
@@ -72,6 +72,12 @@ pub fn faults(machine: &Machine, rows: &[Row], took: Duration) -> String {
         let (promises, seconds) = (row.promises.join(" "), format!("{:.0}", row.seconds));
         let cells = [&row.fault, &row.what, &promises, &trials, &failures, &seconds, row.verdict()].map(cell);
         // Writing to a String cannot fail.
+        let _ = writeln!(text, "|{}", cells.concat());
+    }
+    text.push_str("\n### By promise\n\nA fault's trials count for each promise that it judges.\n\n");
+    text.push_str("| promise | trials | failures | faults |\n|---|---|---|---|\n");
+    for table::Kept { promise, trials, failures, faults } in table::by_promise(rows) {
+        let cells = [promise, &trials.to_string(), &failures.to_string(), &faults.join(" ")].map(cell);
         let _ = writeln!(text, "|{}", cells.concat());
     }
     text.push_str("\n### What was tried how often\n\n");
@@ -131,7 +137,11 @@ mod tests {
         let machine =
             Machine { cores: 2, memory_gb: None, system: "Linux 6.1".into(), rustc: "1.95".into(), date: "2026-01-02".into() };
         let page = faults(&machine, &[sample()], Duration::from_secs(90));
-        for line in ["| F03 | the journal is cut | P9 P10 | 1234 | 0 | 12 | held |", "- **F03** 1234 x cut at a byte"] {
+        for line in [
+            "| F03 | the journal is cut | P9 P10 | 1234 | 0 | 12 | held |",
+            "| P9 | 1234 | 0 | F03 |",
+            "- **F03** 1234 x cut at a byte",
+        ] {
             assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
         }
         assert!(page.lines().all(|line| line == line.trim_end()), "{page}");

@@ -23,8 +23,35 @@ pub fn render(rows: &[Row], took: Duration) -> String {
             let _ = writeln!(out, "     the first failure: {failure}");
         }
     }
+    out.push('\n');
+    for kept in by_promise(rows) {
+        let Kept { promise, trials, failures, faults } = kept;
+        let _ = writeln!(out, "{promise:<4} {trials:>7} trials  {failures:>4} failed  {}", faults.join(" "));
+    }
     let _ = writeln!(out, "\n{} in {:.0} s", counts(rows), took.as_secs_f64());
     out
+}
+
+/// How often a promise was tried. A fault's trials count for each promise that it judges.
+pub struct Kept<'a> {
+    pub promise: &'a str,
+    pub trials: u64,
+    pub failures: u64,
+    pub faults: Vec<&'a str>,
+}
+
+/// All promises of the rows, by their numbers.
+pub fn by_promise(rows: &[Row]) -> Vec<Kept<'_>> {
+    let number = |promise: &str| promise.trim_start_matches('P').parse::<u32>().unwrap_or(u32::MAX);
+    let mut promises: Vec<&str> = rows.iter().flat_map(|row| row.promises.iter().map(String::as_str)).collect();
+    promises.sort_unstable_by_key(|promise| number(promise));
+    promises.dedup();
+    let kept = |promise| {
+        let judging = || rows.iter().filter(move |row| row.promises.iter().any(|judged| judged == promise));
+        let (trials, failures) = (judging().map(|row| row.trials).sum(), judging().map(|row| row.failures).sum());
+        Kept { promise, trials, failures, faults: judging().map(|row| row.fault.as_str()).collect() }
+    };
+    promises.into_iter().map(kept).collect()
 }
 
 /// One fault without what was noted.
@@ -71,5 +98,14 @@ mod tests {
         {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_faults_trials_count_for_each_promise_that_it_judges() {
+        let other = Row { fault: "F04".into(), promises: vec!["P10".into()], trials: 6, failures: 1, ..sample() };
+        let rows = [sample(), other];
+        let kept = by_promise(&rows);
+        let told: Vec<_> = kept.iter().map(|kept| (kept.promise, kept.trials, kept.failures, kept.faults.join(" "))).collect();
+        assert_eq!(told, [("P9", 1_234, 0, "F03".to_owned()), ("P10", 1_240, 1, "F03 F04".to_owned())]);
     }
 }

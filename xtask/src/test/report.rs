@@ -29,6 +29,7 @@ impl Line {
     pub fn new(step: &'static str, result: Result<Verdict>, took: Duration) -> Self {
         let (verdict, note) = match result {
             Ok(Verdict::Passed) => ("ok", String::new()),
+            Ok(Verdict::InPart(what)) => ("in part", what),
             Ok(Verdict::Skipped(why)) => ("SKIPPED", why),
             Err(error) => ("FAILED", format!("{error:#}")),
         };
@@ -82,16 +83,18 @@ mod tests {
         let mut report = Report::default();
         let second = Duration::from_secs(1);
         report.add(Line::new("fmt", Ok(Verdict::Passed), second));
+        report.add(Line::new("tests", Ok(Verdict::InPart("F02, F12 not tried: no strace".into())), second));
         report.add(Line::new("advisories", Ok(Verdict::Skipped("no database".into())), second));
         assert_eq!(report.failed(), 0);
-        report.add(Line::new("tests", Err(anyhow::anyhow!("2 failed\nof many")), second * 10));
+        report.add(Line::new("doctests", Err(anyhow::anyhow!("2 failed\nof many")), second * 10));
         assert_eq!(report.failed(), 1);
         let expected = "\
 step         result    seconds
 fmt          ok            1.0
+tests        in part       1.0  F02, F12 not tried: no strace
 advisories   SKIPPED       1.0  no database
-tests        FAILED       10.0  2 failed
-all          FAILED       12.0";
+doctests     FAILED       10.0  2 failed
+all          FAILED       13.0";
         assert_eq!(report.to_string(), expected);
     }
 }

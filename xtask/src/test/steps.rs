@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Verdict;
+use super::{Verdict, skipped};
 use crate::workspace::Workspace;
 use crate::{conformance, layers, process, tidy, tools};
 
@@ -56,6 +56,7 @@ fn tests(workspace: &Workspace) -> Result<Verdict> {
         println!("note: {note}");
     }
     process::run(&mut workspace.build_tests())?;
+    skipped::forget(workspace)?;
     let mut command = if tools::has_nextest(workspace) {
         let profile = conformance::NEXTEST_PROFILE;
         workspace.cargo(&["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--profile", profile])
@@ -68,7 +69,7 @@ fn tests(workspace: &Workspace) -> Result<Verdict> {
         command.env("FLYBALL_REQUIRE_FOREIGN", "1");
     }
     process::run(&mut command)?;
-    Ok(Verdict::Passed)
+    Ok(skipped::told(&skipped::read(workspace)?))
 }
 
 fn conformance(workspace: &Workspace) -> Result<Verdict> {

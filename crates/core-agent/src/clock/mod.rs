@@ -25,6 +25,9 @@ pub trait Clock: Send + Sync + 'static {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
+/// What shows the time of day. It may be set, unlike the clock by which sleeps are measured.
+type Wall = fn() -> DateTime<Utc>;
+
 /// A clock step or a suspended machine is noticed within this time, because no sleep is longer.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -35,12 +38,17 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, instant: DateTime<Utc>) {
-        while let Ok(left) = (instant - self.now()).to_std() {
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        sleep_until(instant, Utc::now).await;
+    }
+}
+
+/// Sleeps by the machine's steady clock until `wall` shows `instant`.
+async fn sleep_until(instant: DateTime<Utc>, wall: Wall) {
+    while let Ok(left) = (instant - wall()).to_std() {
+        if left.is_zero() {
+            return;
         }
+        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
     }
 }
 
@@ -88,6 +96,8 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use super::*;
 
     #[tokio::test]
@@ -104,6 +114,17 @@ mod tests {
         assert!(!sleeper.is_finished());
         clock.advance(Duration::from_secs(1));
         sleeper.await.expect("the sleeper ends");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_while_somebody_sleeps_is_noticed_within_half_a_minute() {
+        static SHOWS: AtomicI64 = AtomicI64::new(0);
+        let due = DateTime::UNIX_EPOCH + TimeDelta::hours(5);
+        let sleeper = tokio::spawn(sleep_until(due, || DateTime::UNIX_EPOCH + TimeDelta::seconds(SHOWS.load(Ordering::Relaxed))));
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        assert!(!sleeper.is_finished(), "the wall clock stands still");
+        SHOWS.store(5 * 3600, Ordering::Relaxed);
+        tokio::time::timeout(Duration::from_secs(31), sleeper).await.expect("it is noticed").expect("the sleeper ends");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::time::DelayQueue;
 
-use super::{Clock, LONGEST_SLEEP};
+use super::{Clock, LONGEST_SLEEP, Wall};
 
 /// The machine's clock, for a node with thousands that wait: one task and one timer queue serve them all.
 ///
@@ -17,6 +17,7 @@ use super::{Clock, LONGEST_SLEEP};
 pub struct NodeClock {
     /// As many wait in it as sleep at the same time; each of them is somebody's future.
     waits: mpsc::UnboundedSender<Wait>,
+    wall: Wall,
 }
 
 #[derive(Debug)]
@@ -28,16 +29,20 @@ struct Wait {
 impl NodeClock {
     /// Starts the queue's task, which ends with the last clone. Must be called inside a tokio runtime.
     pub fn start() -> Self {
+        Self::by(Utc::now)
+    }
+
+    fn by(wall: Wall) -> Self {
         let (waits, taken) = mpsc::unbounded_channel();
-        tokio::spawn(serve(taken));
-        Self { waits }
+        tokio::spawn(serve(taken, wall));
+        Self { waits, wall }
     }
 }
 
 #[async_trait::async_trait]
 impl Clock for NodeClock {
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        (self.wall)()
     }
 
     async fn sleep_until(&self, instant: DateTime<Utc>) {
@@ -51,35 +56,37 @@ impl Clock for NodeClock {
     }
 }
 
-async fn serve(mut waits: mpsc::UnboundedReceiver<Wait>) {
+async fn serve(mut waits: mpsc::UnboundedReceiver<Wait>, wall: Wall) {
     let mut queue = DelayQueue::new();
     loop {
         tokio::select! {
             wait = waits.recv() => match wait {
-                Some(wait) => insert(&mut queue, wait),
+                Some(wait) => insert(&mut queue, wait, wall()),
                 None => return,
             },
             Some(expired) = queue.next() => {
                 let wait: Wait = expired.into_inner();
                 if wait.over.is_closed() {
                     // Whoever waited does so no more.
-                } else if Utc::now() >= wait.until {
+                } else if wall() >= wait.until {
                     let _ = wait.over.send(());
                 } else {
-                    insert(&mut queue, wait);
+                    insert(&mut queue, wait, wall());
                 }
             }
         }
     }
 }
 
-fn insert(queue: &mut DelayQueue<Wait>, wait: Wait) {
-    let left = (wait.until - Utc::now()).to_std().unwrap_or(Duration::ZERO);
+fn insert(queue: &mut DelayQueue<Wait>, wait: Wait, now: DateTime<Utc>) {
+    let left = (wait.until - now).to_std().unwrap_or(Duration::ZERO);
     queue.insert(wait, left.min(LONGEST_SLEEP));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use chrono::TimeDelta;
 
     use super::*;
@@ -107,5 +114,17 @@ mod tests {
         let far = clock.now() + TimeDelta::hours(1);
         assert!(tokio::time::timeout(Duration::from_millis(5), clock.sleep_until(far)).await.is_err());
         clock.sleep_until(clock.now() + TimeDelta::milliseconds(5)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_is_noticed_within_half_a_minute_by_everyone() {
+        static SHOWS: AtomicI64 = AtomicI64::new(0);
+        let clock = NodeClock::by(|| DateTime::UNIX_EPOCH + TimeDelta::seconds(SHOWS.load(Ordering::Relaxed)));
+        let due = |hours| clock.sleep_until(DateTime::UNIX_EPOCH + TimeDelta::hours(hours));
+        let mut sleepers = std::pin::pin!(futures::future::join_all([due(2), due(5)]));
+        let early = tokio::time::timeout(Duration::from_secs(45), sleepers.as_mut()).await;
+        assert!(early.is_err(), "the wall clock stands still");
+        SHOWS.store(5 * 3600, Ordering::Relaxed);
+        tokio::time::timeout(Duration::from_secs(31), sleepers).await.expect("it is noticed");
     }
 }

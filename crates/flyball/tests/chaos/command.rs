@@ -1,6 +1,7 @@
 //! What the program is asked for: by a person, by xtask, or by a test runner, which speaks libtest's words.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
@@ -110,8 +111,24 @@ impl Arguments {
 
     pub fn tell(&self, row: &Row) {
         println!("{}", serde_json::to_string(row).expect("a row is plain data"));
+        if self.as_test() {
+            leave_word(row);
+        }
         if self.as_test() && row.failures > 0 {
             eprintln!("{}: {} of {} trials failed; the first: {}", row.fault, row.failures, row.trials, row.first());
         }
     }
+}
+
+/// A test runner hides what a passing test says, so what was not tried is left in a file. `cargo xtask test`
+/// reads it and says so at its end.
+fn leave_word(row: &Row) {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos-skipped");
+    let file = dir.join(row.fault);
+    let left = match &row.skipped_because {
+        Some(why) => fs::create_dir_all(&dir).and_then(|()| fs::write(&file, why)),
+        None if file.exists() => fs::remove_file(&file),
+        None => Ok(()),
+    };
+    left.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 }

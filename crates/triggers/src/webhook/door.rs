@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::answers::{Answer, RETRY_LATER, RETRY_SOON, answer, not_now, refused};
 use super::config::WebhookConfig;
+use super::seats::Guest;
 use super::signature::Signed;
 use super::{kept, request};
 use crate::{Refusal, Sink};
@@ -37,9 +38,9 @@ const BODY_WITHIN: Duration = Duration::from_secs(15);
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
 impl Door {
-    pub(super) async fn answer(&self, request: Request<Incoming>, remote: SocketAddr) -> Answer {
+    pub(super) async fn answer(&self, request: Request<Incoming>, guest: &Guest) -> Answer {
         let (parts, body) = request.into_parts();
-        match self.checked(parts, body, remote).await {
+        match self.checked(parts, body, guest).await {
             Ok(event) => self.offer(event).await,
             Err(answer) => *answer,
         }
@@ -52,8 +53,8 @@ impl Door {
     }
 
     /// Every check, the cheap ones first, or the answer to what fails one or is no event.
-    async fn checked(&self, parts: Parts, body: Incoming, remote: SocketAddr) -> Result<TriggerEvent, Box<Answer>> {
-        if !self.admits(remote) {
+    async fn checked(&self, parts: Parts, body: Incoming, guest: &Guest) -> Result<TriggerEvent, Box<Answer>> {
+        if !self.admits(guest.remote) {
             return Err(refused(StatusCode::FORBIDDEN, "this address may not send here"));
         }
         if self.guarded {
@@ -73,6 +74,10 @@ impl Door {
             return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
         let body = self.read(body).await?;
+        if !guest.has_asked() {
+            // The connection is closing: whoever sends again has a better chance.
+            return Err(Box::new(not_now(StatusCode::SERVICE_UNAVAILABLE, "there are too many connections", RETRY_SOON)));
+        }
         let signed = self.verify(&parts, &body)?;
         let payload = payload(&body)?;
         let scheme = self.config.signature_scheme;
@@ -80,7 +85,7 @@ impl Door {
             return Err(Box::new(answer(StatusCode::OK, &json!({"challenge": challenge}))));
         }
         let mut event = TriggerEvent::new(&self.id, "webhook", self.clock.now(), payload);
-        event.metadata = request::metadata(&parts, remote, signed.is_some(), self.config.signature_header.as_deref());
+        event.metadata = request::metadata(&parts, guest.remote, signed.is_some(), self.config.signature_header.as_deref());
         // Whoever could not sign has no say in what counts as a duplicate of what was signed.
         let delivery = signed.and_then(|signed| scheme.delivery(&signed, &event.payload));
         event.dedup_key = delivery.map(request::bounded).or_else(|| request::dedup_key(&parts.headers, &event.payload));

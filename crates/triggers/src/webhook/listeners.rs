@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::door::Door;
 use super::routes::Routes;
+use super::seats::Seats;
 use crate::Error;
 
 /// The addresses on which webhooks listen, shared by the triggers of one program. Webhooks with one
@@ -27,7 +27,7 @@ pub struct WebhookListeners {
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
     pub(super) routes: Arc<Routes>,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) seats: Arc<Seats>,
     /// Told to the connections when the port is closed.
     pub(super) stop: CancellationToken,
     _stops_the_connections: DropGuard,
@@ -40,7 +40,7 @@ pub(super) struct Place {
     listeners: WebhookListeners,
 }
 
-/// Open connections of one port; further ones wait in the system's queue. Each may hold a body in memory.
+/// Open connections of one port. Each may hold a body in memory.
 const MAX_CONNECTIONS: usize = 256;
 
 /// Connections that wait in the system's queue.
@@ -88,7 +88,7 @@ impl Listener {
         Ok(Self {
             socket: socket.listen(BACKLOG)?,
             routes: Arc::default(),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            seats: Seats::new(MAX_CONNECTIONS),
             _stops_the_connections: stop.clone().drop_guard(),
             stop,
         })

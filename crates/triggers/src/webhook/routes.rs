@@ -14,6 +14,7 @@ use super::answers::{Answer, RETRY_LATER, answer, not_now, refused};
 use super::config::HEALTH;
 use super::door::Door;
 use super::request;
+use super::seats::Guest;
 
 /// Finds the door for a request. It remembers paths whose trigger stopped as long as others listen
 /// on the address: their senders are told to come back, since a process may be starting again.
@@ -52,15 +53,15 @@ impl Routes {
         }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>, remote: SocketAddr) -> Answer {
+    pub(super) async fn answer(&self, request: Request<Incoming>, guest: &Guest) -> Answer {
         let path = request.uri().path();
         if path == HEALTH {
             let (parts, _) = request.into_parts();
-            return self.health(&parts, remote).unwrap_or_else(|refusal| *refusal);
+            return self.health(&parts, guest.remote).unwrap_or_else(|refusal| *refusal);
         }
         let route = self.known().get(path).map(|route| route.door.clone());
         match route {
-            Some(Some(door)) => door.answer(request, remote).await,
+            Some(Some(door)) => door.answer(request, guest).await,
             Some(None) => not_now(StatusCode::SERVICE_UNAVAILABLE, "the process that listens here is not running", RETRY_LATER),
             None => *refused(StatusCode::NOT_FOUND, "nothing is at this path"),
         }

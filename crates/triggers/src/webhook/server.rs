@@ -1,7 +1,6 @@
 //! Connections: how many, how long, and how they end.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::listeners::Listener;
 use super::read_soon::ReadSoon;
 use super::routes::Routes;
+use super::seats::Guest;
 
 /// A head that takes longer, and a connection that is idle for longer, is closed.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -28,6 +28,9 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// What requests under way have left when the port is closed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// What the last answer has left to leave by, when a connection is closed for the sake of another.
+const LEAVE_WITHIN: Duration = Duration::from_millis(100);
+
 /// The pause after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -35,14 +38,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// so that the port is served as long as one of them runs.
 pub(super) async fn accept(listener: &Listener) -> Infallible {
     loop {
-        let Ok(place) = Arc::clone(&listener.places).acquire_owned().await else { continue };
         match listener.socket.accept().await {
             Ok((stream, remote)) => {
-                let (routes, stop) = (Arc::clone(&listener.routes), listener.stop.clone());
-                tokio::spawn(async move {
-                    serve(stream, remote, routes, stop).await;
-                    drop(place);
-                });
+                let Some(guest) = listener.seats.take(remote).await else { continue };
+                tokio::spawn(serve(stream, guest, Arc::clone(&listener.routes), listener.stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a webhook's connection was not accepted");
@@ -52,10 +51,15 @@ pub(super) async fn accept(listener: &Listener) -> Infallible {
     }
 }
 
-async fn serve(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, stop: CancellationToken) {
+async fn serve(stream: TcpStream, guest: Guest, routes: Arc<Routes>, stop: CancellationToken) {
+    let guest = &guest;
     let service = service_fn(|request| {
         let routes = Arc::clone(&routes);
-        async move { Ok::<_, Infallible>(routes.answer(request, remote).await) }
+        async move {
+            let answer = routes.answer(request, guest).await;
+            guest.is_answered();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_header_size(MAX_HEAD_BYTES);
@@ -64,6 +68,12 @@ async fn serve(stream: TcpStream, remote: SocketAddr, routes: Arc<Routes>, stop:
     tokio::select! {
         // How a client ends its connection is its own affair.
         _ = connection.as_mut() => {}
+        () = guest.must_go() => {
+            connection.as_mut().graceful_shutdown();
+            if guest.was_answered() {
+                let _ = tokio::time::timeout(LEAVE_WITHIN, connection).await;
+            }
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(GRACE, connection).await;

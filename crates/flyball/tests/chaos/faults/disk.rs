@@ -1,4 +1,4 @@
-//! F10, F12, F13, F14: disks that are full, slow, read-only or gone, and no file descriptors left.
+//! F10, F13, F14: disks that are full, read-only or gone, and no file descriptors left.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::kill::{LIMIT, Seen, one_quiet_life, rest_and_judge, tail};
 use crate::binary::eventually;
-use crate::real::{Mount, Node, Options, Outside, Running, Sender, can_mount, can_trace, post, run, traced};
+use crate::real::{Mount, Node, Options, Outside, Running, Sender, can_mount, post, run};
 use crate::tally::{Plan, Tally};
 
 /// A payload of this size fills a segment with few events.
@@ -121,68 +121,8 @@ fn fill(node: &Node) -> Result<u16, String> {
     Err("the disk never ran full".into())
 }
 
-fn up(running: &mut Running, node: &Node) -> Result<(), String> {
+pub fn up(running: &mut Running, node: &Node) -> Result<(), String> {
     if running.ready(LIMIT) { Ok(()) } else { Err(format!("it does not come up: {}", tail(&node.said()))) }
-}
-
-pub fn slow(plan: &Plan, tally: &Tally) {
-    if let Err(why) = can_trace() {
-        return tally.skip(why);
-    }
-    let outside = Outside::start();
-    let seen = Seen::default();
-    for (millis, each) in [(200, plan.count(1, 3)), (1000, plan.count(0, 2)), (5000, plan.count(0, 2))] {
-        tally.part(format!("each fdatasync takes {millis} ms; what needs none goes on"));
-        for number in 0..each {
-            tally.trial(number, || slow_disk(&outside, millis, plan.quick, tally, &seen));
-        }
-    }
-    seen.note(tally);
-}
-
-fn slow_disk(outside: &Outside, millis: u64, quick: bool, tally: &Tally, seen: &Seen) -> Result<(), String> {
-    let node = Node::new(outside, &Options::default());
-    let inject = format!("inject=fdatasync:delay_exit={}", millis * 1000);
-    let mut running = node.start_under(&traced("fdatasync", "/dev/null", &["-e", &inject]));
-    up(&mut running, &node)?;
-    let mut senders: Vec<Sender> = (0..8).map(|number| Sender::new(&format!("s{number}"))).collect();
-    let until = Instant::now() + Duration::from_millis(if quick { 1500 } else { 4000 + 2 * millis });
-    let mut slowest = Duration::ZERO;
-    std::thread::scope(|scope| {
-        for sender in &mut senders {
-            scope.spawn(|| {
-                while Instant::now() < until {
-                    sender.send(node.hook(), "say", 0);
-                }
-            });
-        }
-        // Whoever only looks must not wait for the disk.
-        while Instant::now() < until {
-            let asked = Instant::now();
-            if running.status().is_some() {
-                slowest = slowest.max(asked.elapsed());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    });
-    let taken: usize = senders.iter().map(|sender| sender.promises().taken.len()).sum();
-    let bad: Vec<_> =
-        senders.iter().flat_map(|sender| sender.promises().refused).filter(|(status, _)| ![429, 503].contains(status)).collect();
-    tally.note(format!(
-        "at {millis} ms a sync: {taken} events taken by 8 senders, the status answered within {} ms",
-        slowest.as_millis()
-    ));
-    if let Some((status, body)) = bad.first() {
-        return Err(format!("a webhook was answered with {status}: {body} (P20)"));
-    }
-    if taken == 0 {
-        return Err("nothing at all was taken (P20)".into());
-    }
-    if !quick && slowest > Duration::from_millis(millis.max(1000)) {
-        return Err(format!("the status took {slowest:?} while the disk was slow (P16)"));
-    }
-    running.kill9();
-    rest_and_judge(&node, &mut senders, seen)
 }
 
 pub fn no_descriptors(plan: &Plan, tally: &Tally) {
@@ -250,18 +190,22 @@ fn out_of_descriptors(outside: &Outside, spare: u64, seen: &Seen) -> Result<(), 
     if said.contains("panicked") {
         return Err(format!("it panicked: {}", tail(&said)));
     }
-    // It goes on, or its journal has failed, and then it says why.
     let goes_on = sender.finish(node.hook(), Duration::from_secs(5)).is_ok() && sender.send(node.hook(), "act", 0);
     if !goes_on {
-        let status = running.status().unwrap_or(Value::Null);
-        let reason = format!("{} {}", status["worker"]["reason"], tail(&node.said()));
-        if !reason.contains("os error 24") && !reason.contains("Too many open files") {
-            return Err(format!("it does not go on and does not say why: {reason}"));
-        }
+        failed_and_says_why(&node, &mut running)?;
     }
     running.signal("TERM");
     running.wait(Duration::from_secs(15)).ok_or("it does not end when it is asked to")?;
     rest_and_judge(&node, std::slice::from_mut(&mut sender), seen)
+}
+
+/// Whoever takes no more events once there are descriptors again has a journal that failed, and says so.
+fn failed_and_says_why(node: &Node, running: &mut Running) -> Result<(), String> {
+    let status = running.status().unwrap_or(Value::Null);
+    let failed = running.ended().is_some() || status["worker"]["state"] == "failed";
+    let reason = format!("{} {}", status["worker"]["reason"], tail(&node.said()));
+    let named = reason.contains("os error 24") || reason.contains("Too many open files");
+    if failed && named { Ok(()) } else { Err(format!("it does not go on, failed: {failed}, and says: {reason}")) }
 }
 
 pub fn gone(plan: &Plan, tally: &Tally) {

@@ -20,8 +20,7 @@ pub fn changes(plan: &Plan, tally: &Tally) {
     tally.each(2, &trials, |_| root_deleted(&outside));
     tally.part("files that changed while it was killed");
     tally.each(2, &trials, |_| while_it_was_down(&outside));
-    // Each of these makes more files than a queue of the system holds reports.
-    let floods: Vec<u64> = (0..plan.count(0, 2)).collect();
+    let floods: Vec<u64> = (0..plan.count(1, 2)).collect();
     tally.part("more changes than the system's queue holds, while it stands still");
     tally.each(1, &floods, |_| overflow(&outside));
 }
@@ -156,13 +155,16 @@ fn overflow(outside: &Outside) -> Result<(), String> {
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(16_384);
     let watched = Watched::start(outside)?;
-    watched.running.signal("STOP");
-    // Each file is reported at least three times.
-    let count = queue / 3 + 500;
+    watched.running.freeze()?;
+    // Each is reported at least twice, and another one comes between two reports of the same.
+    for number in 0..queue / 2 + 500 {
+        fs::write(watched.dir.join(format!("much{}.txt", number % 2)), "x").map_err(|error| error.to_string())?;
+    }
+    let count = 200;
     for number in 0..count {
         fs::write(watched.dir.join(format!("{number}.txt")), "x").map_err(|error| error.to_string())?;
     }
     watched.running.signal("CONT");
-    all_told(&watched, (0..count).map(|number| format!("{number}.txt")).collect(), Duration::from_secs(240))?;
+    all_told(&watched, (0..count).map(|number| format!("{number}.txt")).collect(), Duration::from_secs(60))?;
     watched.end()
 }

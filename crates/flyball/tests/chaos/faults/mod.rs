@@ -12,6 +12,7 @@ mod model;
 mod owner;
 mod power;
 mod sequences;
+mod slow;
 mod time;
 mod tools;
 mod traced;
@@ -125,7 +126,7 @@ pub const FAULTS: &[Fault] = &[
         test: "f12_a_slow_disk",
         what: "a sync takes 200 ms to 5 s",
         promises: &["P1", "P3", "P9", "P16", "P20"],
-        run: disk::slow,
+        run: slow::slow,
     },
     Fault {
         id: "F13",
@@ -165,7 +166,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         id: "F20",
         test: "f20_standing_still_over_a_cron_instant",
-        what: "the runtime is stopped (SIGSTOP) over cron instants, up to 68 s, and goes on",
+        what: "the runtime is stopped (SIGSTOP) over cron instants, up to 68 s; another one wants its log; it goes on",
         promises: &["P12", "P14"],
         run: owner::standing_still,
     },

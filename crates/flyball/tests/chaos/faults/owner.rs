@@ -90,9 +90,7 @@ pub fn index(plan: &Plan, tally: &Tally) {
     running.end().expect("it ends in order");
     let before = answers(&node);
     let indexes = indexes(&node.data());
-    if indexes.is_empty() {
-        return tally.skip("no index is built: there is no folder `index` in the data directory");
-    }
+    assert!(!indexes.is_empty(), "no index is built: there is no folder `index` in the data directory");
     tally.part("the index is missing, or bytes of it are others: every answer is the same");
     let mut random = plan.random(17);
     for number in 0..plan.count(3, 60) {
@@ -153,7 +151,7 @@ fn spoil(index: &Path, random: &mut crate::binary::Random) {
 
 pub fn standing_still(plan: &Plan, tally: &Tally) {
     let outside = Outside::start();
-    tally.part("SIGSTOP over a cron instant, then SIGCONT: the instant fires once");
+    tally.part("SIGSTOP over a cron instant: nobody else gets the log; then SIGCONT: the instant fires once");
     let short: Vec<u64> = (0..plan.count(1, 12)).collect();
     tally.each(4, &short, |_| stopped_over(&outside, 3, 1_500));
     if !plan.quick {
@@ -174,9 +172,11 @@ fn stopped_over(outside: &Outside, every: u32, millis: u64) -> Result<(), String
     let begun = Utc::now();
     let instant = next_instant(begun + TimeDelta::seconds(1), every);
     until(instant - TimeDelta::milliseconds(400));
-    running.signal("STOP");
+    running.freeze()?;
+    let other = refused(&node, running.pid());
     until(instant + TimeDelta::milliseconds(i64::try_from(millis).unwrap_or_default()));
     running.signal("CONT");
+    other.map_err(|error| format!("{error} (P12)"))?;
     let awake = Utc::now();
     until(next_instant(awake, every) + TimeDelta::milliseconds(700));
     // An instant that is due while it ends may be taken or not.

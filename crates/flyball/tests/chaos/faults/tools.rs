@@ -16,14 +16,17 @@ use crate::world::stdio::CALLS;
 struct Case {
     behaviour: &'static str,
     effect: Option<&'static str>,
-    /// So often the call arrives.
+    /// The tool that is called after `act`.
+    then: &'static str,
+    /// So many calls arrive.
     calls: usize,
     held: bool,
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it {}, the tool is {}", self.behaviour, self.effect.unwrap_or("undeclared"))
+        let effect = self.effect.unwrap_or("undeclared");
+        write!(f, "it {}, the tool is {effect}, then {} is called", self.behaviour, self.then)
     }
 }
 
@@ -31,8 +34,9 @@ impl fmt::Display for Case {
 const MEMORY: u64 = 300 * 1024;
 
 fn cases() -> Vec<Case> {
-    let irreversible = |behaviour| Case { behaviour, effect: None, calls: 1, held: true };
-    let repeated = |behaviour| Case { behaviour, effect: Some("idempotent"), calls: 3, held: false };
+    let case = |behaviour, effect, calls, held| Case { behaviour, effect, then: "act_no_more", calls, held };
+    let irreversible = |behaviour| case(behaviour, None, 1, true);
+    let repeated = |behaviour| case(behaviour, Some("idempotent"), 3, false);
     vec![
         irreversible("hang"),
         irreversible("exit"),
@@ -41,14 +45,18 @@ fn cases() -> Vec<Case> {
         irreversible("wrong-id"),
         repeated("hang"),
         repeated("exit"),
-        Case { behaviour: "exit,once", effect: Some("idempotent"), calls: 2, held: false },
+        case("exit,once", Some("idempotent"), 2, false),
     ]
 }
 
-/// Its answer comes after the news that the tool is no more.
+/// Its answer comes after the news that its tools are others: the tool is no more, and there is another; or it is
+/// one that only looked, and now changes what cannot be undone, and hangs.
 fn changing() -> Vec<Case> {
     let effects = [None, Some("read"), Some("idempotent"), Some("irreversible")];
-    effects.map(|effect| Case { behaviour: "changes", effect, calls: 1, held: false }).into()
+    let another = effects.map(|effect| Case { behaviour: "changes", effect, then: "another", calls: 2, held: false });
+    let gone = effects.map(|effect| Case { behaviour: "changes", effect, then: "act", calls: 1, held: false });
+    let worse = Case { behaviour: "worsens", effect: None, then: "act", calls: 2, held: true };
+    another.into_iter().chain(gone).chain([worse]).collect()
 }
 
 pub fn misbehave(plan: &Plan, tally: &Tally) {
@@ -71,7 +79,7 @@ fn judge(outside: &Outside, case: &Case) -> Result<(), String> {
     let node = Node::new(outside, &Options::default());
     let calls = node.dir.join("calls");
     node.write("worker.agent", &manifest(&node, case, &calls.display().to_string()));
-    node.write("script.yaml", SCRIPT);
+    node.write("script.yaml", &SCRIPT.replace("THEN", case.then));
     let mut running = node.start();
     if !running.ready(LIMIT) {
         return Err(format!("it does not come up: {}", tail(&node.said())));
@@ -121,12 +129,12 @@ fn judge(outside: &Outside, case: &Case) -> Result<(), String> {
     if said.contains("panicked") { Err(format!("it panicked: {}", tail(&said))) } else { Ok(()) }
 }
 
-/// One call, and one more where there is a tool for it.
+/// One call, and one more.
 const SCRIPT: &str = r#"
 rules:
   - {when: {process: listener}, say: heard}
   - {when: {step: t0}, call: [{tool: act}]}
-  - {when: {step: t1}, call: [{tool: act_no_more}]}
+  - {when: {step: t1}, call: [{tool: THEN}]}
   - {say: done}
 "#;
 
@@ -143,6 +151,7 @@ servers:
     args: [--server, "{}"]
     env: {{{CALLS}: "{calls}"}}
     call_timeout: 2
+    trusted: true
 triggers:
   - {{type: webhook, webhook_port: {}, webhook_path: /hook}}
 {tools}"#,

@@ -258,12 +258,16 @@ impl Running {
         }
     }
 
-    /// What its API says of all processes.
-    pub fn status(&self) -> Option<Value> {
+    /// Where its API listens.
+    pub fn api(&self) -> Option<SocketAddr> {
         let text = fs::read(self.data.join("instance.json")).ok()?;
         let instance: Value = serde_json::from_slice(&text).ok()?;
-        let address = instance["address"].as_str()?.parse().ok()?;
-        Some(post(address, "/status", &[], "", Duration::from_secs(5)).ok()?.body["processes"].clone())
+        instance["address"].as_str()?.parse().ok()
+    }
+
+    /// What its API says of all processes.
+    pub fn status(&self) -> Option<Value> {
+        Some(post(self.api()?, "/status", &[], "", Duration::from_secs(5)).ok()?.body["processes"].clone())
     }
 
     /// Waits until nothing is left to do: whatever is open is held. The error says what is.
