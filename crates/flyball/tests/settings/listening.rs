@@ -14,6 +14,12 @@ async fn files(world: &World) -> Vec<String> {
     reading.events().iter().map(|event| event.payload["filename"].as_str().expect("a name").to_owned()).collect()
 }
 
+/// Puts a file in place at once: no look at it finds it half written.
+fn drop_in(world: &World, path: &str, text: &str) {
+    let draft = world.file("draft", text);
+    fs::rename(draft, world.dir().join(path)).expect("it can be put in place");
+}
+
 /// A process that watches `inbox`, with more settings of its trigger.
 fn watcher(more: &str) -> String {
     let trigger = format!("{{type: file_watch, watch_path: inbox, watch_debounce_seconds: 0.02{more}}}");
@@ -40,9 +46,9 @@ async fn directories_below_count_unless_the_manifest_says_otherwise() {
         fs::create_dir_all(world.dir().join("inbox/below")).expect("a folder");
         let process = world.start(&watcher(more)).await;
         // Both wait equally long, so what is to come of the first is there when the second is.
-        world.file("inbox/below/deep.csv", "a,b\n");
+        drop_in(&world, "inbox/below/deep.csv", "a,b\n");
         tokio::time::sleep(Duration::from_millis(200)).await;
-        world.file("inbox/top.csv", "a,b\n");
+        drop_in(&world, "inbox/top.csv", "a,b\n");
         runs(&process, wanted.len() as u64).await;
         assert_eq!(files(&world).await, wanted, "{more}");
     }
@@ -59,9 +65,9 @@ async fn a_watch_that_polls_sees_what_the_system_does_not_report() {
     std::os::unix::fs::symlink(&target, world.dir().join("inbox/link.csv")).expect("a link");
     let process = world.start(&watcher(", watch_backend: polling, watch_poll_interval: 0.05")).await;
     // By the time that this is told, the first look is over.
-    world.file("inbox/first.csv", "a,b\n");
+    drop_in(&world, "inbox/first.csv", "a,b\n");
     runs(&process, 1).await;
-    fs::write(&target, "a,b\n1,2\n").expect("written");
+    drop_in(&world, "elsewhere.csv", "a,b\n1,2\n");
     runs(&process, 2).await;
     assert_eq!(files(&world).await, ["first.csv", "link.csv"]);
 }
@@ -80,13 +86,15 @@ async fn a_watch_that_polls_seldom_sees_it_late() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     process.stop().await.expect("it stops");
-    world.file("inbox/first.csv", "a,b\n");
+    drop_in(&world, "inbox/first.csv", "a,b\n");
     process.start().await.expect("it starts");
     runs(&process, 1).await;
     let other = world.start(&often).await;
-    // Were it to look again, it would have done so by then.
+    // Whatever it was still to look at when it told of the first is over by then.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    world.file("inbox/second.csv", "a,b\n");
+    drop_in(&world, "inbox/second.csv", "a,b\n");
     runs(&other, 1).await;
+    // Were it to look every second, as it does where nothing is said, it would have seen it by then.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(process.status().triggers[0].fired, 1);
 }
