@@ -13,13 +13,14 @@ pub struct Housekeeping {
 }
 
 /// When old segments are dropped: every ten minutes, and not on the minute, when agents' schedules are due.
-const COMPACTION: &str = "30 3/10 * * * *";
+pub const COMPACTION: &str = "30 3/10 * * * *";
 
 impl Housekeeping {
-    /// Keeps `logs` as small as `retention` allows, from now on.
-    pub async fn start(logs: Vec<Arc<Log>>, retention: Retention) -> Result<Self> {
+    /// Keeps `logs` as small as `retention` allows, each time that `compaction`, a cron expression whose first field
+    /// is seconds, says so.
+    pub async fn start(compaction: &str, logs: Vec<Arc<Log>>, retention: Retention) -> Result<Self> {
         let scheduler = JobScheduler::new().await.context("starting the housekeeping")?;
-        let job = Job::new_async(COMPACTION, move |_, _| {
+        let job = Job::new_async(compaction, move |_, _| {
             let logs = logs.clone();
             Box::pin(async move { compact(logs, retention).await })
         });
@@ -55,4 +56,19 @@ pub async fn compact(logs: Vec<Arc<Log>>, retention: Retention) {
     };
     // Reading and writing segments blocks.
     let _ = tokio::task::spawn_blocking(work).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_next_compaction_is_never_more_than_ten_minutes_away() {
+        let mut housekeeping = Housekeeping::start(COMPACTION, Vec::new(), Retention::default()).await.expect("it starts");
+        let next = housekeeping.scheduler.time_till_next_job().await.expect("the scheduler answers");
+        assert!(next.is_some_and(|next| next <= Duration::from_secs(600)), "{next:?}");
+        housekeeping.end().await;
+    }
 }

@@ -2,6 +2,8 @@
 //! The commands that speak to a running instance, with the real programs.
 
 mod binary;
+#[path = "cli/clocks.rs"]
+mod clocks;
 #[path = "cli/dlq.rs"]
 mod dlq;
 #[path = "cli/doubt.rs"]
@@ -12,6 +14,8 @@ mod frozen;
 mod hangup;
 #[path = "cli/places.rs"]
 mod places;
+#[path = "cli/resolve.rs"]
+mod resolve;
 #[path = "cli/steer.rs"]
 mod steer;
 

@@ -99,7 +99,8 @@ pub enum RestartPolicy {
     Never,
     /// After it failed.
     OnFailure,
-    /// After it failed. An order to stop is obeyed all the same.
+    /// After it failed, as [`OnFailure`](Self::OnFailure): it comes to no other end that nobody ordered. An order to
+    /// stop is obeyed all the same.
     Always,
 }
 

@@ -66,3 +66,47 @@ fn file_watch(config: &TriggerConfig) -> FileWatchConfig {
         watch_max_pending_events: config.watch_max_pending_events as usize,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// How often is looked, and how much may wait, shows in no event: that it is passed on is all there is to see.
+    #[test]
+    fn every_setting_of_a_file_watch_is_passed_on() {
+        let text = r#"
+name: watcher
+triggers:
+  - type: file_watch
+    watch_path: /inbox
+    watch_patterns: ["*.csv"]
+    watch_events: [created, modified, deleted, moved]
+    watch_debounce_seconds: 0.25
+    watch_recursive: false
+    watch_backend: polling
+    watch_poll_interval: 7.5
+    watch_max_pending_events: 12
+"#;
+        let manifest = manifest::parse_manifest(Path::new("/a.agent"), text, &|_| None).expect("a good manifest");
+        let passed_on = FileWatchConfig {
+            watch_path: "/inbox".into(),
+            watch_patterns: vec!["*.csv".into()],
+            watch_events: vec![WatchEvent::Created, WatchEvent::Modified, WatchEvent::Deleted, WatchEvent::Moved],
+            watch_debounce_seconds: 0.25,
+            watch_recursive: false,
+            watch_backend: WatchBackend::Polling,
+            watch_poll_interval: 7.5,
+            watch_max_pending_events: 12,
+        };
+        assert_eq!(file_watch(&manifest.config.triggers[0]), passed_on);
+        for (word, backend) in
+            [("auto", WatchBackend::Auto), ("native", WatchBackend::Native), ("watchdog", WatchBackend::Native)]
+        {
+            let text = text.replace("polling", word);
+            let manifest = manifest::parse_manifest(Path::new("/a.agent"), &text, &|_| None).expect("a good manifest");
+            assert_eq!(file_watch(&manifest.config.triggers[0]).watch_backend, backend, "{word}");
+        }
+    }
+}

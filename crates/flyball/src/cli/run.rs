@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::validate::{self, MISTAKE};
 use super::{At, Output, output};
+use crate::housekeeping;
 use crate::instance::DataDir;
 use crate::manifest::{self, Manifest};
 use ending::{Ending, Signals};
@@ -65,6 +66,8 @@ struct Plan {
     until: Until,
     output: Output,
     retention: Retention,
+    /// When what need not be kept is dropped. Nobody sets it but a test, which cannot wait for so long.
+    compaction: &'static str,
 }
 
 impl Run {
@@ -106,6 +109,10 @@ impl Run {
         });
         let listen = self.listen.or(file.listen);
         let retention = file.keep.retention();
-        Ok(Plan { retention, manifests, data: DataDir::new(&data), listen, token: self.token, until, output: self.output })
+        let (data, compaction) = (DataDir::new(&data), housekeeping::COMPACTION);
+        Ok(Plan { manifests, data, listen, token: self.token, until, output: self.output, retention, compaction })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod random;
 mod scene;
 pub mod server;
 mod strace;
+pub mod till;
 
 use std::time::{Duration, Instant};
 

@@ -63,7 +63,7 @@ pub(super) async fn start(plan: &Plan) -> Result<Running> {
     let unclaimed = homes.unclaimed();
     Banner::new(plan, transport.local_addr(), &homes.found, &unclaimed).print(plan.output)?;
     let teller = Teller::start(homes.watches(), plan.output);
-    let housekeeping = Housekeeping::start(homes.logs(), plan.retention).await?;
+    let housekeeping = Housekeeping::start(plan.compaction, homes.logs(), plan.retention).await?;
     let missions = plan.manifests.iter().filter(|manifest| manifest.config.mission.enabled);
     let missions = missions.map(|manifest| manifest.name.clone()).collect();
     Ok(Running { runtime, transport, data: plan.data.clone(), teller, homes, housekeeping, missions })

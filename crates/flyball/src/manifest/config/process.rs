@@ -41,15 +41,16 @@ pub struct ProcessConfig {
     pub tools: BTreeMap<String, ToolConfig>,
 }
 
-/// When a process is started again.
+/// After what a process is started again by itself. A process that was stopped, by an operator or by one of its
+/// policies, stays so with each of them, and one whose `max_lifetime` is over is started anew with each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestartPolicy {
-    /// After every end that nobody ordered.
+    /// After it failed: the same as `on_failure`, since a process comes to no other end that nobody ordered.
     Always,
-    /// After a failure.
+    /// After it failed, or did not come up.
     OnFailure,
-    /// Not at all.
+    /// After nothing: one that failed stays so until someone starts it.
     #[default]
     Never,
 }

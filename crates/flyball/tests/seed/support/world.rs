@@ -153,6 +153,11 @@ impl World {
         self.clock.advance(Duration::from_secs(60 * minutes));
     }
 
+    /// Moves the clock to `instant`, which is still to come.
+    pub fn wait_for(&self, instant: DateTime<Utc>) {
+        self.clock.advance((instant - self.clock.now()).to_std().expect("it is to come"));
+    }
+
     /// All records of a process so far.
     pub async fn read(&self, process: &str) -> Reading {
         let log = self.runtime.log();
