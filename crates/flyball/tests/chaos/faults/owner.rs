@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball::journal::{Entry, ProcessFold, Record};
+use serde_json::Value;
 
 use super::kill::{LIMIT, Seen, rest_and_judge, tail};
 use crate::real::{Node, Options, Outside, Running, Sender};
@@ -91,6 +92,8 @@ pub fn index(plan: &Plan, tally: &Tally) {
     let before = answers(&node);
     let indexes = indexes(&node.data());
     assert!(!indexes.is_empty(), "no index is built: there is no folder `index` in the data directory");
+    tally.part("the index tells of every run");
+    tally.trial("before anything is done to it", || every_run(&node));
     tally.part("the index is missing, or bytes of it are others: every answer is the same");
     let mut random = plan.random(17);
     for number in 0..plan.count(3, 60) {
@@ -113,6 +116,17 @@ pub fn index(plan: &Plan, tally: &Tally) {
             if running.ready(LIMIT) { Ok(()) } else { Err(format!("it does not come up: {}", tail(&node.said()))) }
         });
         let _ = running.end();
+    }
+}
+
+/// What is told of the runs is what the journal has: answers that are all the same may all be wrong.
+fn every_run(node: &Node) -> Result<(), String> {
+    let records = flyball::journal::read(&node.journal()).map_err(|error| error.to_string())?;
+    let begun = records.iter().filter(|record| matches!(record.entry, Entry::InvocationStart { .. })).count();
+    let told: Value = serde_json::from_str(&node.ask(&["runs", "-o", "json"]).stdout).map_err(|error| error.to_string())?;
+    match told.as_array().map_or(0, Vec::len) {
+        told if told == begun && told > 0 => Ok(()),
+        told => Err(format!("{begun} runs are in the journal, and {told} are told (P9)")),
     }
 }
 
