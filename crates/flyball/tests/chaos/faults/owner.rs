@@ -123,7 +123,8 @@ pub fn index(plan: &Plan, tally: &Tally) {
 fn every_run(node: &Node) -> Result<(), String> {
     let records = flyball::journal::read(&node.journal()).map_err(|error| error.to_string())?;
     let begun = records.iter().filter(|record| matches!(record.entry, Entry::InvocationStart { .. })).count();
-    let told: Value = serde_json::from_str(&node.ask(&["runs", "-o", "json"]).stdout).map_err(|error| error.to_string())?;
+    let told: Value =
+        serde_json::from_str(&node.ask(&["runs", "-n", "1000", "-o", "json"]).stdout).map_err(|error| error.to_string())?;
     match told.as_array().map_or(0, Vec::len) {
         told if told == begun && told > 0 => Ok(()),
         told => Err(format!("{begun} runs are in the journal, and {told} are told (P9)")),
@@ -134,8 +135,14 @@ fn every_run(node: &Node) -> Result<(), String> {
 fn answers(node: &Node) -> BTreeMap<String, String> {
     let run = node.ask(&["runs", "-o", "json"]).stdout;
     let first = run.split("\"run\": \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned();
-    let questions =
-        [vec!["runs", "-o", "json"], vec!["replay", &first, "--verify"], vec!["why", &first], vec!["indoubt"], vec!["logs"]];
+    // Without a number all is read, and no index asked.
+    let questions = [
+        vec!["runs", "-n", "2", "-o", "json"],
+        vec!["replay", &first, "--verify"],
+        vec!["why", &first],
+        vec!["indoubt"],
+        vec!["logs"],
+    ];
     // What a later start adds at the end is no difference.
     questions.iter().map(|args| (args.join(" "), node.ask(args).stdout.lines().take(12).collect::<Vec<_>>().join("\n"))).collect()
 }
