@@ -135,10 +135,10 @@ pub const MUTATIONS: &[Mutation] = &[
         faults: &["F14"],
     },
     Mutation {
-        what: "an index is believed whatever became of its files",
-        file: "crates/journal/src/index/database.rs",
-        from: "Ok(now) => seal.differs(&now).map_or(Found::Whole, Found::Spoiled),",
-        to: "Ok(_) => Found::Whole,",
+        what: "an index that is missing or behind is believed",
+        file: "crates/journal/src/index/past.rs",
+        from: "HistoryIndex::open(journal).and_then(|mut index| index.catch_up().map(|()| index));",
+        to: "HistoryIndex::open(journal);",
         faults: &["F17"],
     },
     Mutation {

@@ -1,6 +1,7 @@
 //! F10, F13, F14: disks that are full, read-only or gone, and no file descriptors left.
 
 use std::fs::{self, File};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -131,9 +132,9 @@ pub fn no_descriptors(plan: &Plan, tally: &Tally) {
     }
     let outside = Outside::start();
     let seen = Seen::default();
-    let trials: Vec<u64> = (0..plan.count(1, 12)).collect();
-    tally.part("no file descriptor is left while it works, then there are");
-    tally.each(2, &trials, |number| out_of_descriptors(&outside, number % 4, &seen));
+    let trials: Vec<u64> = (0..plan.count(2, 16)).collect();
+    tally.part("no file descriptor is left while it works, for its files or for connections, then there are");
+    tally.each(2, &trials, |number| out_of_descriptors(&outside, number / 2 % 4, number % 2 == 0, &seen));
     tally.part("it is started with too few file descriptors");
     let limits: Vec<u64> = plan.sample((4..40).collect(), 3);
     tally.each(2, &limits, |limit| {
@@ -156,7 +157,8 @@ pub fn no_descriptors(plan: &Plan, tally: &Tally) {
     seen.note(tally);
 }
 
-fn out_of_descriptors(outside: &Outside, spare: u64, seen: &Seen) -> Result<(), String> {
+/// With `idle`, connections that say nothing take the descriptors that are left.
+fn out_of_descriptors(outside: &Outside, spare: u64, idle: bool, seen: &Seen) -> Result<(), String> {
     let node = Node::new(outside, &Options::default());
     let mut running = node.start();
     up(&mut running, &node)?;
@@ -166,6 +168,7 @@ fn out_of_descriptors(outside: &Outside, spare: u64, seen: &Seen) -> Result<(), 
     let limit = |soft: u64| run("prlimit", &["--pid", &running.pid().to_string(), &format!("--nofile={soft}:4096")]);
     let open = fs::read_dir(format!("/proc/{}/fd", running.pid())).map_err(|error| error.to_string())?.count() as u64;
     limit(open + spare)?;
+    let held: Vec<_> = (0..if idle { 32 } else { 0 }).map(|_| TcpStream::connect(node.hook())).collect();
     let until = Instant::now() + Duration::from_secs(3);
     let padding = "x".repeat(LARGE);
     let mut odd = None;
@@ -183,6 +186,7 @@ fn out_of_descriptors(outside: &Outside, spare: u64, seen: &Seen) -> Result<(), 
         }
     }
     limit(1024)?;
+    drop(held);
     if let Some(answer) = odd {
         return Err(format!("without descriptors a webhook is answered with {answer:?}"));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flyball::journal::{Entry, ProcessFold, Record};
+use serde_json::Value;
 
 use super::kill::{LIMIT, Seen, rest_and_judge, tail};
 use crate::real::{Node, Options, Outside, Running, Sender};
@@ -91,6 +92,8 @@ pub fn index(plan: &Plan, tally: &Tally) {
     let before = answers(&node);
     let indexes = indexes(&node.data());
     assert!(!indexes.is_empty(), "no index is built: there is no folder `index` in the data directory");
+    tally.part("the index tells of every run");
+    tally.trial("before anything is done to it", || every_run(&node));
     tally.part("the index is missing, or bytes of it are others: every answer is the same");
     let mut random = plan.random(17);
     for number in 0..plan.count(3, 60) {
@@ -116,12 +119,30 @@ pub fn index(plan: &Plan, tally: &Tally) {
     }
 }
 
+/// What is told of the runs is what the journal has: answers that are all the same may all be wrong.
+fn every_run(node: &Node) -> Result<(), String> {
+    let records = flyball::journal::read(&node.journal()).map_err(|error| error.to_string())?;
+    let begun = records.iter().filter(|record| matches!(record.entry, Entry::InvocationStart { .. })).count();
+    let told: Value =
+        serde_json::from_str(&node.ask(&["runs", "-n", "1000", "-o", "json"]).stdout).map_err(|error| error.to_string())?;
+    match told.as_array().map_or(0, Vec::len) {
+        told if told == begun && told > 0 => Ok(()),
+        told => Err(format!("{begun} runs are in the journal, and {told} are told (P9)")),
+    }
+}
+
 /// What the commands say that look back.
 fn answers(node: &Node) -> BTreeMap<String, String> {
     let run = node.ask(&["runs", "-o", "json"]).stdout;
     let first = run.split("\"run\": \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned();
-    let questions =
-        [vec!["runs", "-o", "json"], vec!["replay", &first, "--verify"], vec!["why", &first], vec!["indoubt"], vec!["logs"]];
+    // Without a number all is read, and no index asked.
+    let questions = [
+        vec!["runs", "-n", "2", "-o", "json"],
+        vec!["replay", &first, "--verify"],
+        vec!["why", &first],
+        vec!["indoubt"],
+        vec!["logs"],
+    ];
     // What a later start adds at the end is no difference.
     questions.iter().map(|args| (args.join(" "), node.ask(args).stdout.lines().take(12).collect::<Vec<_>>().join("\n"))).collect()
 }
