@@ -16,6 +16,9 @@ pub const DEDUP_WINDOW: TimeDelta = TimeDelta::hours(72);
 /// go, so that a flood can fill neither the memory nor the journal.
 pub const MAX_DEDUP_KEYS: usize = 10_000;
 
+/// So many events must agree that a key is too old to be remembered.
+const WITNESSES: usize = 256;
+
 /// Whether an event was taken in before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recalled {
@@ -112,11 +115,20 @@ impl Dedup {
         (at.timestamp() - first <= DEDUP_WINDOW.num_seconds()).then_some(event)
     }
 
-    /// Remembers an event, in the place of the oldest one where there is no room. What is old is not forgotten for
-    /// that alone: a clock that is wrong for one event would cost all that were taken in before.
+    /// Remembers an event, and forgets what is too old, or too many.
     pub fn remember(&mut self, trigger: &str, key: &str, event: &str, at: DateTime<Utc>, seq: u64) {
         self.put(Seen(digest(trigger, key), event.into(), at.timestamp(), seq));
         self.shrink();
+        while self.order.front().is_some_and(|oldest| self.is_past(oldest)) {
+            self.forget_oldest();
+        }
+    }
+
+    /// It is older than the window before all of the latest events. A clock that is ahead for a few of them would
+    /// else cost everything that was taken in before.
+    fn is_past(&self, Seen(_, _, at, _): &Seen) -> bool {
+        let is_past = |Seen(_, _, later, _): &Seen| later - at > DEDUP_WINDOW.num_seconds();
+        self.order.back().is_some_and(is_past) && self.order.iter().rev().take(WITNESSES).all(is_past)
     }
 
     fn shrink(&mut self) {
@@ -210,6 +222,14 @@ mod tests {
         dedup.remember("t", "c", "e3", DateTime::UNIX_EPOCH, 3);
         let seen = ["a", "b", "c"].map(|key| dedup.seen("t", key, today + TimeDelta::hours(1)));
         assert_eq!(seen, [Some("e1"), Some("e2"), None], "the third is older than the window by its own time");
+    }
+
+    #[test]
+    fn what_is_too_old_by_many_clocks_is_forgotten() {
+        let mut dedup = Dedup::default();
+        let hours = |hours| DateTime::UNIX_EPOCH + TimeDelta::hours(hours);
+        (0..1000).for_each(|hour| dedup.remember("t", &hour.to_string(), "e", hours(hour), 1));
+        assert_eq!(dedup.len(), WITNESSES + 72);
     }
 
     #[test]
