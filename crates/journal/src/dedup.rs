@@ -17,7 +17,7 @@ pub const DEDUP_WINDOW: TimeDelta = TimeDelta::hours(72);
 pub const MAX_DEDUP_KEYS: usize = 10_000;
 
 /// So many events must agree that a key is too old to be remembered.
-const WITNESSES: usize = 256;
+pub(crate) const WITNESSES: usize = 256;
 
 /// Whether an event was taken in before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,15 +88,18 @@ impl Dedup {
         self.newest().is_some_and(|at| self.reaches(self.limit / 2, at))
     }
 
-    /// The same as [`is_full`](Self::is_full) before the newest event.
-    pub fn is_full_now(&self) -> bool {
-        self.newest().is_some_and(|at| self.reaches(self.limit, at))
+    /// Where it is full before the newest event: when what is here is all of the past again, if nothing comes.
+    pub fn full_until(&self) -> Option<DateTime<Utc>> {
+        let newest = self.newest().filter(|at| self.reaches(self.limit, *at))?;
+        DateTime::from_timestamp(newest, 0)?.checked_add_signed(DEDUP_WINDOW)
     }
 
-    /// The last `count` keys are all of the window before `at`.
+    /// Among the oldest of the last `count` keys there is one of the window before `at`: one alone may bear the time of
+    /// a clock that was behind.
     fn reaches(&self, count: usize, at: i64) -> bool {
-        let first = self.order.len().checked_sub(count.max(1)).and_then(|place| self.order.get(place));
-        first.is_some_and(|Seen(_, _, first, _)| at - first <= DEDUP_WINDOW.num_seconds())
+        let Some(first) = self.order.len().checked_sub(count.max(1)) else { return false };
+        let within = |Seen(_, _, first, _): &Seen| at - first <= DEDUP_WINDOW.num_seconds();
+        self.order.iter().skip(first).take((count / 8).clamp(1, WITNESSES)).any(within)
     }
 
     fn newest(&self) -> Option<i64> {
@@ -119,7 +122,9 @@ impl Dedup {
     pub fn remember(&mut self, trigger: &str, key: &str, event: &str, at: DateTime<Utc>, seq: u64) {
         self.put(Seen(digest(trigger, key), event.into(), at.timestamp(), seq));
         self.shrink();
-        while self.order.front().is_some_and(|oldest| self.is_past(oldest)) {
+        // Where there is no room, one of the window may have gone before: it is told by those that are here.
+        let full = self.order.len() >= self.limit;
+        while self.order.front().is_some_and(|oldest| self.is_past(oldest)) && !(full && self.is_full(at)) {
             self.forget_oldest();
         }
     }
@@ -238,7 +243,7 @@ mod tests {
         let days = |days| DateTime::UNIX_EPOCH + TimeDelta::days(days);
         (0..6).for_each(|day| dedup.remember("t", &day.to_string(), "e", days(2 * day), 1));
         // Of the last three days there are two.
-        assert_eq!((dedup.is_half_full(), dedup.is_full_now(), dedup.is_full(days(10))), (true, false, false));
+        assert_eq!((dedup.is_half_full(), dedup.full_until(), dedup.is_full(days(10))), (true, None, false));
         assert!(!dedup.is_full(days(100)) && dedup.is_full(days(6)));
     }
 

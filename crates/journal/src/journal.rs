@@ -43,9 +43,11 @@ pub trait Journal: Send + Sync {
     /// The process will soon ask [`recall`](Journal::recall). Returns at once.
     fn prepare_recall(&self) {}
 
-    /// From now on some of the events of the last [`DEDUP_WINDOW`](crate::DEDUP_WINDOW) are known to the journal
-    /// alone, and it must not drop them.
-    fn rely_on_recall(&self) {}
+    /// Until then some of the events of the last [`DEDUP_WINDOW`](crate::DEDUP_WINDOW) are known to the journal alone,
+    /// and it must not drop them.
+    fn rely_on_recall(&self, until: DateTime<Utc>) {
+        let _ = until;
+    }
 
     /// Whether an event with `event`'s trigger and key was taken in before the record `before`, within
     /// [`DEDUP_WINDOW`](crate::DEDUP_WINDOW). [`Recalled::Never`] is also the answer of a journal that looks

@@ -255,6 +255,22 @@ fn keys_go_with_the_segments_that_the_journal_drops_and_no_earlier() {
 }
 
 #[test]
+fn a_process_that_is_calm_again_keeps_nothing_of_the_others() {
+    let dir = TempDir::new().unwrap();
+    let mut process = Process::open(dir.path());
+    let old = |number| TriggerEvent { timestamp: Utc::now() - DEDUP_WINDOW - TimeDelta::hours(1), ..event(number) };
+    let events: Vec<TriggerEvent> = (0..4 * MEMORY).map(old).collect();
+    assert_new(&mut process, &events);
+    let large = Entry::Note { layer: "test".into(), run: None, body: json!("x".repeat(200_000)) };
+    for _ in 0..60 {
+        process.append(large.clone());
+        process.checkpoint();
+    }
+    let done = process.log.compact(&Retention { max_bytes: Some(5 << 20), max_age: None }, Utc::now()).unwrap();
+    assert!(!done.dropped.is_empty(), "{done:?}");
+}
+
+#[test]
 fn below_half_of_its_memory_a_process_needs_no_index() {
     let dir = TempDir::new().unwrap();
     let mut process = Process::open(dir.path());

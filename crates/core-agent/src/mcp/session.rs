@@ -63,7 +63,7 @@ impl Session {
                 let transport = http::transport(name, url, headers, token, config.connect_timeout, Arc::clone(&health))?;
                 let served = serve_client(listener, Link::new(transport, Arc::clone(&health))).await;
                 served.map_err(|error| {
-                    let why = health.first_failure().unwrap_or_else(|| cause(&error));
+                    let why = why(&health, &error);
                     failed(format!("{}: {why}", http::shown_url(url)))
                 })?
             }
@@ -77,10 +77,9 @@ impl Session {
             Ok(tools) => Ok(tools.into_iter().map(|tool| Arc::new(spec::spec(tool, config.trusted))).collect()),
             // A server may offer other things than tools.
             Err(ServiceError::McpError(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => Ok(Vec::new()),
-            Err(error) => {
-                let why = self.health.first_failure().unwrap_or_else(|| cause(&error));
-                Err(format!("it does not list its tools: {why}"))
-            }
+            // What the server says itself needs no other cause.
+            Err(ServiceError::McpError(error)) => Err(format!("it does not list its tools: {}", cause(&error))),
+            Err(error) => Err(format!("it does not list its tools: {}", why(&self.health, &error))),
         }
     }
 
@@ -178,6 +177,11 @@ impl Drop for Pending {
             });
         }
     }
+}
+
+/// Why a connection that was just made is gone: where its transport ended itself, `error` says no more than that.
+fn why(health: &Health, error: &(dyn std::error::Error + 'static)) -> String {
+    health.first_failure().unwrap_or_else(|| cause(error))
 }
 
 fn request(call: &ToolCall, mark: &SentMark) -> ClientRequest {

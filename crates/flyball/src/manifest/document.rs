@@ -79,7 +79,8 @@ pub(super) const KEEP: Section = Section {
     name: "keep",
     kinds: Kinds::One,
     keys: &[
-        Key::new("max_bytes", KEPT_BYTES, "So many bytes of each journal; 0 is all of it.").or("4294967296"),
+        Key::new("max_bytes", KEPT_BYTES, "So many bytes of each journal, or more where duplicates need it; 0 is all of it.")
+            .or("4294967296"),
         Key::new("max_days", KEPT_DAYS, "What is younger than so many days; 0 is however old.").or("0.0"),
     ],
 };

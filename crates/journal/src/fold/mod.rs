@@ -132,8 +132,8 @@ impl ProcessFold {
         if self.dedup.is_half_full() {
             journal.prepare_recall();
         }
-        if self.dedup.is_full_now() {
-            journal.rely_on_recall();
+        if let Some(until) = self.dedup.full_until() {
+            journal.rely_on_recall(until);
         }
     }
 

@@ -3,16 +3,16 @@
 //! What it says is looked up in the log before anybody relies on it. What the log has dropped it forgets,
 //! so that it never holds the only copy of a key.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
 use flyball_core_agent::TriggerEvent;
 use sha2::{Digest, Sha256};
 use sled::{Batch, Tree};
 
 use super::database::{Database, Found, guarded, trouble};
 use super::posting::{Kind, Posting, decode, encode};
-use crate::dedup::DEDUP_WINDOW;
+use crate::dedup::{DEDUP_WINDOW, WITNESSES};
 use crate::log::follow::{self, Halt, Reached, Stretch, follow_events};
 use crate::log::line::{self, Header};
 use crate::log::spots::{Spot, records_at};
@@ -24,8 +24,8 @@ pub(super) struct DedupIndex {
     storage: FileStorage,
     database: Database,
     reached: Reached,
-    /// The newest event's time.
-    newest: DateTime<Utc>,
+    /// When the latest events were taken in, as seconds, at most [`WITNESSES`]: so many must agree that a key is old.
+    latest: VecDeque<i64>,
     /// Recovery has looked at the log up to this record.
     past: u64,
 }
@@ -51,7 +51,7 @@ impl DedupIndex {
         if let Found::Spoiled(why) = found {
             tracing::warn!(journal = %journal.display(), why, "the journal's index of keys is made anew");
         }
-        let mut index = Self { storage, database, reached: Reached::default(), newest: DateTime::<Utc>::MIN_UTC, past };
+        let mut index = Self { storage, database, reached: Reached::default(), latest: VecDeque::new(), past };
         let said = index.database.tree()?.get(REACHED).map_err(|error| trouble(journal, error))?;
         match said.map(|text| serde_json::from_slice(&text)) {
             Some(Ok(reached)) => index.reached = reached,
@@ -90,20 +90,20 @@ impl DedupIndex {
         }
         let first = if self.reached.segment.is_empty() { self.within_the_window(&names)? } else { 0 };
         let tree = self.database.tree()?;
-        let (mut reached, mut newest) = (self.reached.clone(), self.newest);
+        let (mut reached, mut latest) = (self.reached.clone(), self.latest.clone());
         let followed = follow_events(&self.storage, &names[first..], self.reached.clone(), self.past, &mut |stretch, now| {
             if stop() {
                 return Err(Halt::Vanished);
             }
             if *now != reached || !stretch.records.is_empty() {
-                add(tree, &stretch, now, &mut newest).map_err(|error| trouble(self.storage.path(), error))?;
+                add(tree, &stretch, now, &mut latest).map_err(|error| trouble(self.storage.path(), error))?;
                 reached = now.clone();
             }
             Ok(())
         });
         let oldest = names.first().and_then(|name| follow::number(name)).unwrap_or(0);
-        forget(tree, oldest, newest).map_err(|error| trouble(self.storage.path(), error))?;
-        (self.reached, self.newest) = (reached, newest);
+        forget(tree, oldest, &latest).map_err(|error| trouble(self.storage.path(), error))?;
+        (self.reached, self.latest) = (reached, latest);
         followed
     }
 
@@ -158,7 +158,7 @@ pub(super) fn look_up(
 }
 
 /// Adds the events of a stretch.
-fn add(tree: &Tree, stretch: &Stretch, reached: &Reached, newest: &mut DateTime<Utc>) -> sled::Result<()> {
+fn add(tree: &Tree, stretch: &Stretch, reached: &Reached, latest: &mut VecDeque<i64>) -> sled::Result<()> {
     let mut batch = Batch::default();
     let segment = follow::number(stretch.segment).unwrap_or(0);
     for located in &stretch.records {
@@ -169,16 +169,20 @@ fn add(tree: &Tree, stretch: &Stretch, reached: &Reached, newest: &mut DateTime<
         let place = encode(&[Posting { spot, kind: Kind::Event }]);
         batch.insert(key.as_slice(), [segment.to_be_bytes().as_slice(), &place].concat());
         batch.insert([&[ORDER], seq.to_be_bytes().as_slice()].concat(), [at.timestamp().to_be_bytes().as_slice(), &key].concat());
-        *newest = (*newest).max(*at);
+        if latest.len() == WITNESSES {
+            latest.pop_front();
+        }
+        latest.push_back(at.timestamp());
     }
     let reached = serde_json::to_vec(reached).map_err(|error| sled::Error::ReportableBug(error.to_string()))?;
     batch.insert(REACHED, reached);
     tree.apply_batch(batch)
 }
 
-/// Forgets the events before the segment `oldest`, and those that are older than the window.
-fn forget(tree: &Tree, oldest: u64, newest: DateTime<Utc>) -> sled::Result<()> {
-    let until = newest.checked_sub_signed(DEDUP_WINDOW).map_or(i64::MIN, |until| until.timestamp());
+/// Forgets the events before the segment `oldest`, and those that are older than the window before all of the `latest`.
+fn forget(tree: &Tree, oldest: u64, latest: &VecDeque<i64>) -> sled::Result<()> {
+    let agreed = latest.iter().min().filter(|_| latest.len() == WITNESSES);
+    let until = agreed.map_or(i64::MIN, |first| first.saturating_sub(DEDUP_WINDOW.num_seconds()));
     for entry in tree.scan_prefix([ORDER]) {
         let (order, value) = entry?;
         let seq = order.get(1..).and_then(|seq| seq.try_into().ok()).map_or(0, u64::from_be_bytes);

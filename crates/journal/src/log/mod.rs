@@ -21,7 +21,7 @@ pub(crate) mod spots;
 mod tail;
 mod writer;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -68,8 +68,8 @@ pub struct Log {
     failed: watch::Receiver<Option<Error>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<Lock>>,
-    /// The processes that do not remember all of the window by themselves.
-    forgetful: Mutex<BTreeSet<Arc<str>>>,
+    /// The processes that do not remember all of the window by themselves, and until when.
+    forgetful: Mutex<BTreeMap<Arc<str>, DateTime<Utc>>>,
     #[cfg(feature = "index")]
     recall: Option<Arc<crate::index::Recall>>,
 }
@@ -304,10 +304,10 @@ impl Journal for ProcessLog {
     }
 
     #[cfg(feature = "index")]
-    fn rely_on_recall(&self) {
-        let mut forgetful = self.log.forgetful.lock().expect("no holder of the set panics");
-        if !forgetful.contains(&self.process) {
-            forgetful.insert(Arc::clone(&self.process));
+    fn rely_on_recall(&self, until: DateTime<Utc>) {
+        // A log that looks nothing up need not keep it either.
+        if self.log.recall.is_some() {
+            self.log.forgetful.lock().expect("no holder of the map panics").insert(Arc::clone(&self.process), until);
         }
     }
 

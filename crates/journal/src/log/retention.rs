@@ -42,7 +42,8 @@ pub struct Compacted {
 }
 
 impl Default for Retention {
-    /// Four GiB, of any age: enough to look back for weeks, and not enough to fill a disk.
+    /// Four GiB, of any age: enough to look back for weeks, and, unless three days of events need more, not enough to
+    /// fill a disk.
     fn default() -> Self {
         Self { max_bytes: Some(4 << 30), max_age: None }
     }
@@ -105,7 +106,8 @@ impl Log {
     /// The segments that `retention` does not keep; never the one that is being written. For whom others are kept is
     /// noted.
     fn droppable(&self, retention: &Retention, now: DateTime<Utc>, done: &mut Compacted) -> Result<Vec<Segment>, Error> {
-        let forgetful = self.forgetful.lock().expect("no holder of the set panics").clone();
+        let mut forgetful = self.forgetful.lock().expect("no holder of the map panics").clone();
+        forgetful.retain(|_, until| *until >= now);
         let failed = |name: &str, error: std::io::Error| io_error("reading", &*self.storage, name, &error);
         let names = self.storage.list().map_err(|error| failed("", error))?;
         let size = |name: &String| self.storage.len(name).map_err(|error| failed(name, error));
@@ -120,8 +122,10 @@ impl Log {
             if !retention.lets_go(left, header.at, now) {
                 break;
             }
-            if !forgetful.is_empty() && now - header.at <= DEDUP_WINDOW {
-                done.kept_for = forgetful.iter().map(ToString::to_string).collect();
+            // One that was begun under a clock that was ahead says nothing of its age.
+            let is_young = header.at <= now && now - header.at <= DEDUP_WINDOW;
+            if !forgetful.is_empty() && is_young {
+                done.kept_for = forgetful.keys().map(ToString::to_string).collect();
                 break;
             }
             left -= bytes;

@@ -276,7 +276,7 @@ impl Life {
         };
         let answer = layer.command(request, body).map_err(ControlError::State)?;
         let durable = self.reception.journal.append(Vec::new()).await;
-        durable.map_err(|error| ControlError::Failed(format!("done, and it could not be recorded: {error}")))?;
+        durable.map_err(|error| ControlError::Failed(format!("done, and not yet recorded: {error}")))?;
         Ok(answer)
     }
 

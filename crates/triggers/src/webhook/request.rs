@@ -46,19 +46,26 @@ fn is_loopback(host: &str) -> bool {
 /// The key under which the sender would send the same thing again.
 pub(super) fn dedup_key(headers: &HeaderMap, payload: &Value) -> Option<String> {
     let named = |name: &str| text(headers, name).filter(|value| !value.is_empty()).map(|value| format!("{name}:{value}"));
-    let key = ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named);
+    // What stands in the body is signed where anything is, so no header outranks it.
+    let key = is_cloud_event(headers).then(|| cloud_event(headers, payload)).flatten();
+    let key = key.or_else(|| ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named));
     Some(bounded(key.or_else(|| cloud_event(headers, payload))?))
 }
 
 /// The source and id of a CloudEvent, from its headers or, in the structured mode, from its body.
 fn cloud_event(headers: &HeaderMap, payload: &Value) -> Option<String> {
-    let essence = text(headers, "content-type").and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    let structured = essence.eq_ignore_ascii_case("application/cloudevents+json");
+    let structured = is_cloud_event(headers);
     let attribute = |header: &str, name: &str| {
         let value = if structured { payload.get(name)?.as_str() } else { text(headers, header) };
         value.filter(|value| !value.is_empty()).map(|value| format!("{header}:{value}"))
     };
     Some(format!("{} {}", attribute("ce-source", "source")?, attribute("ce-id", "id")?))
+}
+
+/// The body is a CloudEvent in the structured mode.
+fn is_cloud_event(headers: &HeaderMap) -> bool {
+    let essence = text(headers, "content-type").and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/cloudevents+json")
 }
 
 /// `key`, or its hash where it is too long to be kept.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Seats {
     free: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
-    /// Somebody began to wait who may be asked for his seat.
-    somebody_waits: Notify,
+    /// So many want a seat and have none.
+    wanted: AtomicUsize,
 }
 
 /// The guests without a whole request, by when they began to be so.
@@ -50,7 +51,7 @@ struct Is {
 
 impl Seats {
     pub(super) fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { free: Arc::new(Semaphore::new(count)), waiting: Mutex::default(), somebody_waits: Notify::new() })
+        Arc::new(Self { free: Arc::new(Semaphore::new(count)), waiting: Mutex::default(), wanted: AtomicUsize::new(0) })
     }
 
     /// A seat, as soon as there is one. Cancel-safe: whoever no longer wants one has taken none.
@@ -61,32 +62,33 @@ impl Seats {
         };
         let must_go = CancellationToken::new();
         let number = Some(self.waiting().add(must_go.clone()));
-        self.somebody_waits.notify_one();
         let is = Mutex::new(Is { number, was_answered: false });
         Some(Guest { remote, seats: Arc::clone(self), is, must_go, _seat: seat })
     }
 
     async fn taken_from_another(&self) -> Option<OwnedSemaphorePermit> {
+        let _waits = Wanted::new(&self.wanted);
         let mut seat = pin!(Arc::clone(&self.free).acquire_owned());
-        while !self.send_the_oldest_away() {
+        loop {
+            // His seat may go to another who waits, so after a while the next one is sent away.
+            let until = if self.send_the_oldest_away() { Instant::now() + PATIENCE } else { self.somebody_may_go() };
             tokio::select! {
+                // Nobody is sent away for one who has a seat by now.
+                biased;
                 seat = &mut seat => return seat.ok(),
-                () = self.somebody_may_go() => {}
+                () = tokio::time::sleep_until(until) => {}
             }
         }
-        seat.await.ok()
     }
 
-    async fn somebody_may_go(&self) {
+    /// When the next one may be sent away. Whoever begins to wait after this may be only later.
+    fn somebody_may_go(&self) -> Instant {
         let since = self.waiting().by_age.first_key_value().map(|(_, (since, _))| *since);
-        match since {
-            Some(since) => tokio::time::sleep_until(since + PATIENCE).await,
-            None => self.somebody_waits.notified().await,
-        }
+        since.unwrap_or_else(Instant::now) + PATIENCE
     }
 
+    /// Whether there is one who has kept his seat for so long.
     fn send_the_oldest_away(&self) -> bool {
-        // Told under the lock, so that nobody is counted on twice.
         let mut waiting = self.waiting();
         let Some(oldest) = waiting.by_age.first_entry().filter(|oldest| oldest.get().0.elapsed() >= PATIENCE) else {
             return false;
@@ -98,6 +100,22 @@ impl Seats {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one who wants a seat, until it is dropped.
+struct Wanted<'a>(&'a AtomicUsize);
+
+impl<'a> Wanted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -113,6 +131,16 @@ impl Guest {
     /// Returns when he must give up his seat.
     pub(super) async fn must_go(&self) {
         self.must_go.cancelled().await;
+    }
+
+    /// He begins another request, so the answer to the last one has left.
+    pub(super) fn begins(&self) {
+        self.is().was_answered = false;
+    }
+
+    /// He is to leave with his answer, because others want his seat: else one who asks often would keep it for ever.
+    pub(super) fn leaves_with_his_answer(&self) -> bool {
+        self.seats.wanted.load(Ordering::Acquire) > 0
     }
 
     /// His request is here as a whole: he keeps his seat until it is answered. False if he has lost it.
@@ -134,8 +162,6 @@ impl Guest {
             return;
         }
         is.number = Some(waiting.add(self.must_go.clone()));
-        drop(waiting);
-        self.seats.somebody_waits.notify_one();
     }
 
     /// Whether an answer may still be on its way to him.
@@ -197,6 +223,23 @@ mod tests {
         assert!(!guests[1].has_asked(), "what he asks now is too late");
         guests.remove(1);
         assert!(comes.await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_seat_that_goes_to_another_who_waits_is_made_up_for() {
+        let (seats, guests) = full(2).await;
+        let (mut first, mut second) = (pin!(seats.take(somebody())), pin!(seats.take(somebody())));
+        assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+        tokio::time::advance(PATIENCE).await;
+        // The second sends somebody away, and the first gets his seat.
+        assert!(second.as_mut().now_or_never().is_none());
+        let mut guests = guests.into_iter();
+        drop(guests.next().filter(gone).expect("the oldest is gone"));
+        let _seated = first.as_mut().now_or_never().flatten().expect("there is a seat");
+        let left = guests.next().expect("there is one");
+        tokio::time::advance(PATIENCE).await;
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(gone(&left));
     }
 
     #[tokio::test(start_paused = true)]

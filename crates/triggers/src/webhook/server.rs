@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -56,7 +57,11 @@ async fn serve(stream: TcpStream, guest: Guest, routes: Arc<Routes>, stop: Cance
     let service = service_fn(|request| {
         let routes = Arc::clone(&routes);
         async move {
-            let answer = routes.answer(request, guest).await;
+            guest.begins();
+            let mut answer = routes.answer(request, guest).await;
+            if guest.leaves_with_his_answer() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             guest.is_answered();
             Ok::<_, Infallible>(answer)
         }

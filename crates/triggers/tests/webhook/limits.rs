@@ -58,7 +58,8 @@ const SOON: Duration = Duration::from_secs(5);
 async fn senders_that_never_finish_do_not_make_the_others_wait() {
     let idle = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let half_a_body = "POST /pipeline-events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345";
-    for begins in ["", "POST /pipeline-events HTTP/1.1\r\nX-Never: ", half_a_body, idle] {
+    let both = [idle, half_a_body].concat();
+    for begins in ["", "POST /pipeline-events HTTP/1.1\r\nX-Never: ", half_a_body, idle, &both] {
         let hook = hook(config()).await;
         let mut slow = Vec::new();
         for _ in 0..MANY {
@@ -69,6 +70,23 @@ async fn senders_that_never_finish_do_not_make_the_others_wait() {
         let answer = tokio::time::timeout(SOON, hook.ask("POST /pipeline-events", b"1")).await;
         assert_eq!(answer.expect("an answer soon").status, 202, "beside {begins:?}");
     }
+}
+
+#[tokio::test]
+async fn who_asks_again_and_again_does_not_keep_a_place_that_others_want() {
+    let hook = hook(config()).await;
+    let (address, ask) = (hook.address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for _ in 0..MANY {
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            while stream.write_all(ask).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let answer = tokio::time::timeout(2 * SOON, hook.ask("POST /pipeline-events", b"1")).await;
+    assert_eq!(answer.expect("an answer soon").status, 202);
 }
 
 #[tokio::test]

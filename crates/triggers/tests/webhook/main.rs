@@ -112,6 +112,7 @@ async fn a_delivery_is_known_by_its_senders_key() {
         ("POST /pipeline-events\nce-id: 1\nce-source: /ci", Some("ce-source:/ci ce-id:1")),
         ("POST /pipeline-events\nce-id: 1", None),
         ("POST /pipeline-events\nContent-Type: application/cloudevents+json; charset=utf-8", Some("ce-source:/ci ce-id:1")),
+        ("POST /pipeline-events\nContent-Type: application/cloudevents+json\nIdempotency-Key: x", Some("ce-source:/ci ce-id:1")),
         ("POST /pipeline-events\nContent-Type: application/json", None),
     ];
     for (head, key) in cases {
