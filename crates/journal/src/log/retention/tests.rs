@@ -57,6 +57,14 @@ async fn work(log: &Arc<Log>, round: usize) {
 const SMALL: Retention = Retention { max_bytes: Some(3 * SEGMENT), max_age: None };
 
 #[tokio::test]
+async fn a_log_that_looks_no_keys_up_keeps_nothing_for_them() {
+    let (_storage, log) = written(6).await;
+    log.process("busy").rely_on_recall(Utc::now() + TimeDelta::days(3));
+    let done = log.compact(&SMALL, Utc::now()).expect("compacted");
+    assert!(!done.dropped.is_empty(), "{done:?}");
+}
+
+#[tokio::test]
 async fn what_is_dropped_costs_nobody_anything() {
     let (storage, log) = written(6).await;
     let before = ["busy", "idle"].map(|process| fold(&storage, process));
