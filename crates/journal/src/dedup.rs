@@ -53,6 +53,13 @@ impl Default for Dedup {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Seen(#[serde(with = "hex")] u128, Box<str>, i64, u64);
 
+impl Seen {
+    /// It came within the window before `at`.
+    fn is_within(&self, at: i64) -> bool {
+        at - self.2 <= DEDUP_WINDOW.num_seconds()
+    }
+}
+
 /// The same for the same trigger and key, and of the same length for all: keys come from outside, and may be
 /// long, and chosen so that they are mistaken for others.
 fn digest(trigger: &str, key: &str) -> u128 {
@@ -98,8 +105,7 @@ impl Dedup {
     /// a clock that was behind.
     fn reaches(&self, count: usize, at: i64) -> bool {
         let Some(first) = self.order.len().checked_sub(count.max(1)) else { return false };
-        let within = |Seen(_, _, first, _): &Seen| at - first <= DEDUP_WINDOW.num_seconds();
-        self.order.iter().skip(first).take((count / 8).clamp(1, WITNESSES)).any(within)
+        self.order.iter().skip(first).take((count / 8).clamp(1, WITNESSES)).any(|seen| seen.is_within(at))
     }
 
     fn newest(&self) -> Option<i64> {
@@ -114,8 +120,8 @@ impl Dedup {
     /// The id under which an event of this trigger with this key was taken in, within the window before `at`.
     pub fn seen(&self, trigger: &str, key: &str, at: DateTime<Utc>) -> Option<&str> {
         let place = self.by_key.get(&digest(trigger, key))? - self.gone;
-        let Seen(_, event, first, _) = self.order.get(usize::try_from(place).ok()?)?;
-        (at.timestamp() - first <= DEDUP_WINDOW.num_seconds()).then_some(event)
+        let seen = self.order.get(usize::try_from(place).ok()?)?;
+        seen.is_within(at.timestamp()).then_some(&*seen.1)
     }
 
     /// Remembers an event, and forgets what is too old, or too many.
@@ -123,17 +129,15 @@ impl Dedup {
         self.put(Seen(digest(trigger, key), event.into(), at.timestamp(), seq));
         self.shrink();
         // Where there is no room, one of the window may have gone before: it is told by those that are here.
-        let full = self.order.len() >= self.limit;
-        while self.order.front().is_some_and(|oldest| self.is_past(oldest)) && !(full && self.is_full(at)) {
+        while self.order.front().is_some_and(|oldest| self.is_past(oldest)) && !self.is_full(at) {
             self.forget_oldest();
         }
     }
 
     /// It is older than the window before all of the latest events. A clock that is ahead for a few of them would
     /// else cost everything that was taken in before.
-    fn is_past(&self, Seen(_, _, at, _): &Seen) -> bool {
-        let is_past = |Seen(_, _, later, _): &Seen| later - at > DEDUP_WINDOW.num_seconds();
-        self.order.back().is_some_and(is_past) && self.order.iter().rev().take(WITNESSES).all(is_past)
+    fn is_past(&self, seen: &Seen) -> bool {
+        self.order.iter().rev().take(WITNESSES).all(|later| !seen.is_within(later.2))
     }
 
     fn shrink(&mut self) {

@@ -72,10 +72,8 @@ const MAX_REPORTS: usize = 10_000;
 impl Source {
     /// Makes the directory if it is missing, and watches it from here on.
     pub(super) async fn open(config: &FileWatchConfig, filter: &Arc<Filter>) -> Result<Self, Error> {
-        make(filter.root()).await?;
         let (backend, poll_interval) = (config.watch_backend, config.poll_interval());
-        let eye = eye(filter, backend, poll_interval).await?;
-        let root = identity(filter.root()).unwrap_or_default();
+        let (eye, root) = made_and_watched(filter, backend, poll_interval).await?;
         Ok(Self { filter: Arc::clone(filter), backend, poll_interval, eye, root, away: false })
     }
 
@@ -132,14 +130,9 @@ impl Source {
         if !self.away {
             tracing::warn!(directory, "the watched directory was replaced; watching it anew");
         }
-        let eye = match make(self.filter.root()).await {
-            Ok(()) => eye(&self.filter, self.backend, self.poll_interval).await,
-            Err(error) => Err(error),
-        };
-        match eye {
-            Ok(eye) => {
-                self.eye = eye;
-                self.root = identity(self.filter.root()).unwrap_or_default();
+        match made_and_watched(&self.filter, self.backend, self.poll_interval).await {
+            Ok((eye, root)) => {
+                (self.eye, self.root) = (eye, root);
                 self.away = false;
             }
             Err(error) => {
@@ -175,6 +168,17 @@ impl Source {
 
 /// On Linux this is set by one number for all of a user's programs.
 const NO_WATCHES: &str = "the system takes no further watches (raise fs.inotify.max_user_watches)";
+
+/// Makes the directory if it is missing, and watches it from here on; which one that is, as [`identity`] tells it.
+async fn made_and_watched(
+    filter: &Arc<Filter>,
+    backend: WatchBackend,
+    poll_interval: Duration,
+) -> Result<(Eye, Option<u64>), Error> {
+    make(filter.root()).await?;
+    let eye = eye(filter, backend, poll_interval).await?;
+    Ok((eye, identity(filter.root()).unwrap_or_default()))
+}
 
 /// By what changes are noticed, as far as the system has it.
 async fn eye(filter: &Arc<Filter>, backend: WatchBackend, poll_interval: Duration) -> Result<Eye, Error> {

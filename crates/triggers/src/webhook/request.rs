@@ -46,17 +46,21 @@ fn is_loopback(host: &str) -> bool {
 /// The key under which the sender would send the same thing again.
 pub(super) fn dedup_key(headers: &HeaderMap, payload: &Value) -> Option<String> {
     let named = |name: &str| text(headers, name).filter(|value| !value.is_empty()).map(|value| format!("{name}:{value}"));
+    let structured = is_cloud_event(headers);
+    let of_a_header = || ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named);
+    let of_a_cloud_event = || cloud_event(headers, structured.then_some(payload));
     // What stands in the body is signed where anything is, so no header outranks it.
-    let key = is_cloud_event(headers).then(|| cloud_event(headers, payload)).flatten();
-    let key = key.or_else(|| ["webhook-id", "x-github-delivery", "idempotency-key"].into_iter().find_map(named));
-    Some(bounded(key.or_else(|| cloud_event(headers, payload))?))
+    let key = if structured { of_a_cloud_event().or_else(of_a_header) } else { of_a_header().or_else(of_a_cloud_event) };
+    Some(bounded(key?))
 }
 
-/// The source and id of a CloudEvent, from its headers or, in the structured mode, from its body.
-fn cloud_event(headers: &HeaderMap, payload: &Value) -> Option<String> {
-    let structured = is_cloud_event(headers);
+/// The source and id of a CloudEvent, from its `body` in the structured mode, else from its headers.
+fn cloud_event(headers: &HeaderMap, body: Option<&Value>) -> Option<String> {
     let attribute = |header: &str, name: &str| {
-        let value = if structured { payload.get(name)?.as_str() } else { text(headers, header) };
+        let value = match body {
+            Some(body) => body.get(name)?.as_str(),
+            None => text(headers, header),
+        };
         value.filter(|value| !value.is_empty()).map(|value| format!("{header}:{value}"))
     };
     Some(format!("{} {}", attribute("ce-source", "source")?, attribute("ce-id", "id")?))

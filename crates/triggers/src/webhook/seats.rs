@@ -42,7 +42,6 @@ pub(super) struct Guest {
 }
 
 /// How a guest stands.
-#[derive(Clone, Copy)]
 struct Is {
     /// His number among those who wait; none while his request is handled.
     number: Option<u64>,
