@@ -74,7 +74,7 @@ impl Known<'_> {
             return Some(Choice::Begin { run, event: event.clone(), attempt: 1 });
         };
         // What a run waits for may have been answered while the process was down.
-        if (open.held.is_some() && self.waiting.contains(run)) || open.retry_at.is_some_and(|at| at > self.now) {
+        if (open.held.is_some() && self.waiting.contains(run)) || open.retry_at.is_some_and(|at| self.is_ahead(at)) {
             return None;
         }
         if open.fruitless >= MAX_FRUITLESS {
@@ -82,6 +82,12 @@ impl Known<'_> {
             return Some(Choice::GiveUp { run: run.clone(), event_id, why });
         }
         Some(Choice::Begin { run: run.clone(), event: event.clone(), attempt: open.attempt + 1 })
+    }
+
+    /// Whether a run is not to be tried again yet. Where more is left than any wait is long, its wait began under
+    /// a clock that was ahead and has been set back since: it could be years, and keep its trigger's later events waiting.
+    fn is_ahead(&self, retry_at: DateTime<Utc>) -> bool {
+        (retry_at - self.now).to_std().is_ok_and(|left| !left.is_zero() && left <= self.delivery.retry_backoff_max)
     }
 
     /// One that an operator took from the dead letters is never too old: he knew how old it is.

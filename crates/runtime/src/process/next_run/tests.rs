@@ -96,7 +96,7 @@ fn a_serial_trigger_waits_for_its_own_events_and_for_no_others() {
     let run = scene.begin("e0");
     scene.begin("e2");
     assert_eq!(scene.choose(), Choice::Nothing);
-    scene.end("e0", failed(&run, "e0", Some(second(100))));
+    scene.end("e0", failed(&run, "e0", Some(second(10))));
     assert_eq!(scene.choose(), Choice::Nothing, "one that is tried again keeps its place");
     scene.end("e0", Entry::InvocationHeld { run: run.clone(), why: "in doubt".into() });
     scene.waiting.insert(run);
@@ -129,6 +129,19 @@ fn a_failed_run_is_tried_again_when_its_time_has_come_and_others_go_on() {
     assert_eq!(scene.fold.dead_letters.len(), 1);
     scene.end("e1", failed(&other, "e1", None));
     assert_eq!(scene.fold.events.ended(), scene.fold.events.accepted);
+}
+
+#[test]
+fn a_wait_that_began_under_a_clock_that_was_ahead_is_over_when_it_was_set_back() {
+    let mut scene = Scene { serial: true, ..Scene::with(&["a", "a"]) };
+    let years = 300_000_000;
+    scene.now = second(years);
+    let run = scene.begin("e0");
+    scene.end("e0", failed(&run, "e0", Some(second(years + 10))));
+    scene.now = second(years - 1);
+    assert_eq!(scene.choose(), Choice::Nothing, "a step of seconds cannot be told from a wait");
+    scene.now = second(5);
+    assert_eq!(scene.begin("e0"), run);
 }
 
 #[test]
