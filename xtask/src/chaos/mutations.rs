@@ -27,7 +27,7 @@ pub const MUTATIONS: &[Mutation] = &[
         file: "crates/journal/src/log/segment.rs",
         from: "        if self.dirty > self.used {\n            fill",
         to: "        if self.dirty == u64::MAX {\n            fill",
-        faults: &["F09", "F10"],
+        faults: &["F10"],
     },
     Mutation {
         what: "the log goes on after a sync that failed",
@@ -62,6 +62,13 @@ pub const MUTATIONS: &[Mutation] = &[
         file: "crates/journal/src/log/mod.rs",
         from: "        storage.cut(&torn.segment, torn.offset).map_err(|error| failed(&torn.segment, error))?;\n",
         to: "",
+        faults: &["F05", "F06"],
+    },
+    Mutation {
+        what: "a torn end is not told of",
+        file: "crates/journal/src/log/recover/reader.rs",
+        from: "        self.recovery.torn = self.torn()?;\n",
+        to: "        self.torn()?;\n",
         faults: &["F03"],
     },
     Mutation {

@@ -6,6 +6,7 @@ use chrono::Utc;
 use flyball::journal::history::check;
 use flyball::journal::{Entry, Log, MemoryStorage, Record, Retention, Storage, audit_storage};
 
+use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 
 use crate::memory::{Life, Outside, block_on, event, open, segments};
@@ -24,6 +25,35 @@ pub fn grows(plan: &Plan, tally: &Tally) {
     let rounds = plan.count(3, 30);
     let result = block_on(many_events(rounds, tally));
     tally.counted(rounds, "compacted", result);
+    tally.part("a process that is damaged: what is left of it stays, however little is to be kept");
+    tally.counted(1, "compacted", block_on(evidence()));
+}
+
+/// Of a damaged process nobody knows what it still needs.
+async fn evidence() -> Result<(), String> {
+    let disk = MemoryStorage::default();
+    let (log, _) = open(&disk, SEGMENT).map_err(|error| error.to_string())?;
+    let note = |number: u64| Entry::Note { layer: "suite".into(), run: None, body: json!(number) };
+    for number in 0..3 {
+        log.process("damaged").append(vec![note(number)]).await.map_err(|error| error.to_string())?;
+    }
+    let first = segments(&disk)[0].clone();
+    log.close();
+    disk.damage(&first, |bytes| {
+        let place = bytes.windows(8).position(|part| part == b"\"body\":0").expect("it is written down");
+        bytes[place + 7] = b'9';
+    });
+    let (log, recovery) = open(&disk, SEGMENT).map_err(|error| error.to_string())?;
+    if !recovery.damaged.contains_key("damaged") {
+        return Err("a record was changed, and nobody says so (P10)".into());
+    }
+    for _ in 0..20 {
+        let large = Entry::Note { layer: "suite".into(), run: None, body: json!("x".repeat(SEGMENT as usize)) };
+        log.process("other").append(vec![large]).await.map_err(|error| error.to_string())?;
+    }
+    compact(&log)?;
+    log.close();
+    if segments(&disk).contains(&first) { Ok(()) } else { Err(format!("{first} is gone, with what was left of a damaged process")) }
 }
 
 /// Events of a round: some make a checkpoint due.

@@ -119,7 +119,10 @@ pub const FAULTS: &[Fault] = &[
         test: "f10_a_full_disk",
         what: "the disk is full, then there is room; no inodes are left, then there are",
         promises: &["P1", "P3", "P9", "P11"],
-        run: disk::full,
+        run: |plan, tally| {
+            sequences::out_of_room(plan, tally);
+            disk::full(plan, tally);
+        },
     },
     Fault {
         id: "F12",

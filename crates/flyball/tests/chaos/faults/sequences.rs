@@ -71,6 +71,59 @@ pub fn cut_off(plan: &Plan, tally: &Tally, last: &[Step]) {
     });
 }
 
+/// A sequence in whose first step the disk runs full for a moment.
+struct Full {
+    steps: [Step; 3],
+    /// At which operation, and for how many bytes of it there still is room.
+    stop: u64,
+    room: usize,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, room for {} bytes of operation {} of the first", self.steps, self.room, self.stop)
+    }
+}
+
+/// Tries the sequences of three in which a write finds room for some of its bytes, once, and all that comes next does.
+pub fn out_of_room(plan: &Plan, tally: &Tally) {
+    tally.part("a log that finds room for a part of its n-th write, every n, then for all; then it is killed");
+    let base = base();
+    let mut all = Vec::new();
+    for steps in sequences(3) {
+        let Ok(steps) = <[Step; 3]>::try_from(steps) else { continue };
+        let operations = block_on(operations(&base, &steps[..1]));
+        let rooms = [0, 100, 400, usize::MAX];
+        all.extend((0..operations).flat_map(|stop| rooms.map(|room| Full { steps, stop, room })));
+    }
+    tally.each(THREADS, &plan.sample(all, 150), |full| block_on(goes_on(&base, full)));
+}
+
+/// What was refused is not there, what was promised is, and nothing was being written when the process was killed.
+async fn goes_on(base: &(MemoryStorage, Known), full: &Full) -> Result<(), String> {
+    let (disk, mut known) = (base.0.fork(), base.1.clone());
+    let (log, _) = open(&disk, SEGMENT).expect("it opens");
+    disk.set_faults(&[Broken::NoRoomAfter(disk.operations() + full.stop, full.room)]);
+    for step in full.steps {
+        let before = known.asked.len();
+        match ask(&log, step, &mut known).await {
+            Ok(()) => {}
+            Err(flyball::journal::Error::Full { .. }) => known.asked.truncate(before),
+            // It was no write but a sync, and nobody knows what is there.
+            Err(_) => {
+                log.close();
+                return judge(&disk.fork(), &known).await;
+            }
+        }
+    }
+    log.close();
+    let (_, recovery) = open(&disk.fork(), SEGMENT).map_err(|error| format!("it does not open: {error}"))?;
+    if let Some(torn) = recovery.torn {
+        return Err(format!("nothing was being written, and its end is torn: {torn:?} (P10)"));
+    }
+    judge(&disk, &known).await
+}
+
 fn sequences(longest: usize) -> Vec<Vec<Step>> {
     let mut all: Vec<Vec<Step>> = vec![Vec::new()];
     let mut start = 0;

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use flyball::core_agent::short_hash;
-use flyball::journal::{ProcessFold, Record};
+use flyball::journal::{Entry, ProcessFold, Record};
 
 use super::PROCESSES;
 
-/// The states of each process, in their order.
+/// The states of each process, in their order, and its records.
 pub struct Prefixes {
     by_process: BTreeMap<&'static str, Vec<String>>,
+    written: BTreeMap<u64, Record>,
 }
 
 impl Prefixes {
-    pub fn of(processes: &BTreeMap<String, Vec<Record>>) -> Self {
+    /// Of what is recovered where nothing is wrong, and of all that was ever `written`.
+    pub fn of(processes: &BTreeMap<String, Vec<Record>>, written: Vec<Record>) -> Self {
         let states = |name: &'static str| {
             let records = processes.get(name).map(Vec::as_slice).unwrap_or_default();
             let mut fold = ProcessFold::default();
@@ -24,12 +26,18 @@ impl Prefixes {
             }
             (name, states)
         };
-        Self { by_process: PROCESSES.into_iter().map(states).collect() }
+        let by_process = PROCESSES.into_iter().map(states).collect();
+        Self { by_process, written: written.into_iter().map(|record| (record.seq, record)).collect() }
     }
 
-    /// How many records of `process` are not there any more in these; the error is that they come to
-    /// something that the process never was.
+    /// How many records of `process` are not there any more in these; the error is that one of them was never
+    /// written so, or that they come to something that the process never was.
     pub fn missing(&self, process: &str, records: &[Record]) -> Result<usize, String> {
+        // What recovery itself writes down of a torn end has the place of what was lost.
+        let mut told = records.iter().filter(|record| !matches!(record.entry, Entry::TailLost { .. }));
+        if let Some(other) = told.find(|record| self.written.get(&record.seq) != Some(record)) {
+            return Err(format!("{process} is told a record that was never written (P10): {other:?}"));
+        }
         let states = &self.by_process[process];
         let found = state(&ProcessFold::of(records));
         // From the end: a state may have been there twice, and the later one is what is hoped for.

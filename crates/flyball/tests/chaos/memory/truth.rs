@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball::journal::{Entry, MemoryStorage, ProcessFold};
+use flyball::journal::{Entry, MemoryStorage, ProcessFold, read_storage};
 use serde_json::{Map, json};
 
 use super::life::block_on;
@@ -70,7 +70,8 @@ impl Truth {
     fn of(disk: MemoryStorage, segment: u64, outside: Arc<Outside>) -> Self {
         let (_, recovery) = open(&disk.fork(), segment).expect("the journal is whole");
         assert!(recovery.torn.is_none() && recovery.damaged.is_empty(), "{recovery:?}");
-        let prefixes = Prefixes::of(&recovery.processes);
+        let written = read_storage(&disk).expect("the journal can be read");
+        let prefixes = Prefixes::of(&recovery.processes, written);
         let names = segments(&disk);
         let whole_until = names.into_iter().map(|name| (name.clone(), boundaries(&bytes(&disk, &name)))).collect();
         Self { disk, segment, outside, prefixes, whole_until }
