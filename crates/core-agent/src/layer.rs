@@ -44,6 +44,12 @@ pub trait Layer: Send + Sync {
         None
     }
 
+    /// What a run that has just failed would have asked of the process, which only an [`Outcome`](crate::Outcome)
+    /// can: a spent budget holds whatever becomes of the run that spent it. Asked once after each failure.
+    fn after_failure(&self) -> Directive {
+        Directive::Continue
+    }
+
     /// Answers an operator's request. The error is for the operator.
     fn command(&self, request: &str, body: &Value) -> Result<Value, String> {
         let _ = body;

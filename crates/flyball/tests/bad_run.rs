@@ -220,7 +220,7 @@ fn a_run_whose_only_process_is_given_up_ends_by_itself_and_says_why() {
     let mut live = Live::start(scene.run().env("OPENAI_BASE_URL", format!("http://{free}/v1")));
     live.says("lone         . started");
     emit_go(&scene);
-    live.says("x failed: 1 runs in a row failed");
+    live.says("x failed: a run failed");
     let ended = live.end(LONG).with_code(1);
     assert!(ended.stdout.contains("no process is alive any more") && ended.stdout.contains("failed"), "{}", ended.stdout);
 }

@@ -6,6 +6,7 @@ pub mod health;
 mod journalling;
 pub mod mission;
 mod notify;
+mod owed;
 pub mod secrets;
 
 pub use budget::{Budget, BudgetConfig, OnExceeded, ToolCostAnnotation};

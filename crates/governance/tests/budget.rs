@@ -134,12 +134,17 @@ async fn someone_is_warned_once_and_told_when_the_limit_is_hit() {
 #[tokio::test]
 async fn a_run_that_fails_after_hitting_a_limit_passes_its_directive_on() {
     let (stack, _) = budget(BudgetConfig { max_tool_calls_per_run: Some(1), ..BudgetConfig::default() });
-    let calls = wants(&[("look", json!({})), ("look", json!({}))]);
-    let model = Says::or_fails([Ok(calls), Err(CallError::from(Failure::unsent("500")))]);
+    let calls = || Ok(wants(&[("look", json!({})), ("look", json!({}))]));
+    let fails = || Err(CallError::from(Failure::unsent("500")));
+    let model = Says::or_fails([calls(), fails(), calls(), fails()]);
     let agent = stack.agent("", 9, model as Arc<dyn Model>, tools() as Arc<dyn Toolbox>);
     agent.invoke(common::invocation(&run("a"))).await.expect_err("the model failed");
-    let outcome = go(&stack, &run("b"), &Says::new([]), &tools()).await;
-    assert_eq!(outcome.directive, Directive::pause("budget: max_tool_calls_per_run reached"));
+    let asked = || stack.layers().iter().map(|layer| layer.after_failure()).collect::<Vec<_>>();
+    let pause = Directive::pause("budget: max_tool_calls_per_run reached");
+    assert_eq!((asked(), asked()), (vec![pause.clone()], vec![Directive::Continue]), "it is told once");
+    agent.invoke(common::invocation(&run("b"))).await.expect_err("the model fails again");
+    let outcome = go(&stack, &run("c"), &Says::new([]), &tools()).await;
+    assert_eq!(outcome.directive, pause, "where nobody asks, the next run that ends tells it");
 }
 
 /// The stack around a run, with the journal's own layers.

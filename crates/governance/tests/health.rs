@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::{Says, Told, Tools, clock, go, journal, notes, run, wants};
-use flyball_core_agent::{Directive, Layer, ManualClock, Reply, Stack, ToolReply};
+use flyball_core_agent::{CallError, Directive, Failure, Layer, ManualClock, Model, Reply, Stack, ToolReply, Toolbox};
 use flyball_governance::{Health, HealthConfig, NoNotify, OnAnomaly};
 use flyball_journal::MemoryJournal;
 use serde_json::json;
@@ -50,6 +50,18 @@ async fn a_stuck_agent_is_halted_at_its_next_call() {
     assert_eq!(outcome.directive, Directive::pause(why));
     assert_eq!(notes(&ward.journal.records(), "health")[0]["anomaly"], json!("stuck"));
     assert!(ward.told.kinds().is_empty(), "a pause tells nobody");
+}
+
+#[tokio::test]
+async fn what_a_stuck_agent_deserves_is_told_though_its_run_fails() {
+    let ward = ward(OnAnomaly::Pause);
+    let again = || Ok(wants(&[("status", json!({}))]));
+    let model = Says::or_fails([again(), again(), again(), Err(CallError::from(Failure::unsent("500")))]);
+    let agent = ward.stack.agent("", 9, model as Arc<dyn Model>, same() as Arc<dyn Toolbox>);
+    agent.invoke(common::invocation(&run("r"))).await.expect_err("the model failed");
+    let why = "health: stuck: 'status' was called 3 times in a row with the same result";
+    assert_eq!(ward.health.after_failure(), Directive::pause(why));
+    assert_eq!(ward.health.after_failure(), Directive::Continue, "it is told once");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use flyball_context::{Context, ContextConfig};
-use flyball_core_agent::{Agent, Directive, Due, Error, Invocation, Layer, ManualClock, Outcome};
+use flyball_core_agent::{Agent, Directive, Due, Error, Invocation, Layer, ManualClock, Outcome, TriggerEvent};
 use flyball_journal::{Entry, Journal, LifecycleState, Log, MemoryStorage};
 use flyball_runtime::{AgentRuntime, Blueprint, Built, Control, Past, ProcessSpec, RuntimeParts};
 use flyball_triggers::Trigger;
@@ -44,6 +44,19 @@ async fn what_a_layer_wrote_down_for_an_operator_is_durable_when_the_operator_is
     let (_log, recovery) = Log::open_storage(Arc::new(bench.storage.fork()), 1 << 20).expect("the log opens");
     let noted = |entry: &Entry| matches!(entry, Entry::Note { body, .. } if *body == json!({"rate": 5}));
     assert!(recovery.processes["p"].iter().any(|record| noted(&record.entry)), "{:?}", recovery.processes["p"]);
+}
+
+#[tokio::test]
+async fn what_a_layer_asks_for_after_a_run_that_failed_is_obeyed_before_another_begins() {
+    let bench = Bench::new();
+    let runtime = bench.runtime();
+    runtime.start("p").await.expect("it starts");
+    let event = |number: u32| TriggerEvent::new("hook", "webhook", DateTime::UNIX_EPOCH, json!({"fail": number}));
+    runtime.inject("p", event(1)).await.expect("taken");
+    until(&runtime, LifecycleState::Suspended).await;
+    runtime.inject("p", event(2)).await.expect("it waits");
+    let status = runtime.process_status("p").await.expect("there is p");
+    assert_eq!((status.invocation_count, &*status.reason), (1, "one failure is enough"));
 }
 
 async fn state(runtime: &AgentRuntime) -> LifecycleState {
@@ -99,7 +112,10 @@ struct Quiet;
 
 #[async_trait]
 impl Agent for Quiet {
-    async fn invoke(&self, _: Invocation) -> Result<Outcome, Error> {
+    async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Error> {
+        if invocation.event.payload["fail"].is_number() {
+            return Err(Error::Failed("it was asked to".into()));
+        }
         Ok(Outcome::default())
     }
 }
@@ -115,6 +131,10 @@ impl Layer for Hourly {
 
     fn due(&self) -> Option<Due> {
         Some(Due { at: DateTime::UNIX_EPOCH + TimeDelta::hours(1), directive: Directive::pause("an hour is over") })
+    }
+
+    fn after_failure(&self) -> Directive {
+        Directive::pause("one failure is enough")
     }
 
     fn command(&self, _request: &str, body: &Value) -> Result<Value, String> {

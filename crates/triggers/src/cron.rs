@@ -155,8 +155,9 @@ impl CronTrigger {
         let mut last = due.skipped_to;
         for Firing { instant, late } in due.fire {
             last = last.max(instant.to_utc());
-            // What is caught up with was chosen to be; it waits for its turn.
-            let waits = late && several && self.config.overlap == Overlap::Skip;
+            // What is caught up with was chosen to be; it waits for its turn. Of all, so do those of the last minute.
+            let caught_up = late || self.config.missed == Missed::All;
+            let waits = caught_up && several && self.config.overlap == Overlap::Skip;
             let overlap = if waits { Overlap::Queue } else { self.config.overlap };
             offer_patiently(sink, self.event(instant), Self::cursor(last), overlap).await?;
         }

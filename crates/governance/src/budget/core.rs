@@ -12,6 +12,7 @@ use super::config::{BudgetConfig, OnExceeded};
 use super::ledger::{Day, Fact, LAYER, Ledger, Reservation, RunTotals, budget_day, count, end_of};
 use super::limits::{self, ALL, Limit};
 use crate::journalling::{Notes, not_recorded};
+use crate::owed::Owed;
 use crate::{EscalationTarget, Notice, Notify};
 
 /// What every wrapper of one budget shares.
@@ -23,8 +24,7 @@ pub(super) struct Core {
     day: Mutex<Day>,
     /// The totals of runs that were cut off and may be run again.
     cut_off: Mutex<BTreeMap<RunId, RunTotals>>,
-    /// What a run that failed should have asked of its process.
-    owed: Mutex<Directive>,
+    pub(super) owed: Owed,
 }
 
 /// The newest runs that were cut off whose totals are kept; older ones are hardly run again.
@@ -62,7 +62,7 @@ impl Core {
         let mut ledger = Ledger::new(config.daily_reset_hour_utc);
         recovered.iter().for_each(|record| ledger.apply(record));
         let (day, cut_off) = (Mutex::new(ledger.day), Mutex::new(ledger.open));
-        Self { config, clock, notes: Notes::new(LAYER, journal), notify, day, cut_off, owed: Mutex::default() }
+        Self { config, clock, notes: Notes::new(LAYER, journal), notify, day, cut_off, owed: Owed::default() }
     }
 
     /// Gives a run its totals: those from before it was cut off, or none. They are kept for the
@@ -154,15 +154,6 @@ impl Core {
             let body = json!({"run": run.id(), "limit": limit.field(), "used": limits::tidy(used), "max": limits::tidy(max)});
             self.tell(run, "budget.warning", body).await;
         }
-    }
-
-    /// Remembers what a failed run should have asked for, until a run can.
-    pub(super) fn owe(&self, directive: Directive) {
-        lock(&self.owed).raise(directive);
-    }
-
-    pub(super) fn collect_owed(&self) -> Directive {
-        std::mem::take(&mut *lock(&self.owed))
     }
 
     /// What was spent, for a checkpoint between two runs.

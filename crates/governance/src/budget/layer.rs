@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flyball_core_agent::{
-    Agent, CallError, Clock, Error, Invocation, Layer, Message, Model, Outcome, Reply, StepId, ToolCall, ToolReply, ToolSpec,
-    Toolbox, Turn,
+    Agent, CallError, Clock, Directive, Error, Invocation, Layer, Message, Model, Outcome, Reply, StepId, ToolCall, ToolReply,
+    ToolSpec, Toolbox, Turn,
 };
 use flyball_journal::{Journal, Record};
 use serde_json::{Map, Value, json};
@@ -60,6 +60,10 @@ impl Layer for Budget {
 
     fn snapshot(&self) -> Option<Value> {
         Some(self.core.snapshot())
+    }
+
+    fn after_failure(&self) -> Directive {
+        self.core.owed.take()
     }
 }
 
@@ -127,15 +131,14 @@ impl Agent for Counted<dyn Agent> {
         match result {
             Ok(mut outcome) => {
                 outcome.directive.raise(self.core.verdict(&run));
-                outcome.directive.raise(self.core.collect_owed());
+                outcome.directive.raise(self.core.owed.take());
                 self.core.escalate(&run).await;
                 seat.finish();
                 Ok(outcome)
             }
             Err(error) => {
-                // A failure carries no directive; the next run that ends brings it.
                 if matches!(error, Error::Failed(_)) {
-                    self.core.owe(self.core.verdict(&run));
+                    self.core.owed.add(self.core.verdict(&run));
                     self.core.escalate(&run).await;
                 }
                 Err(error)

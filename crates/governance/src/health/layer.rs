@@ -46,6 +46,10 @@ impl Layer for Health {
     fn status(&self) -> Option<Value> {
         Some(self.watch.status())
     }
+
+    fn after_failure(&self) -> Directive {
+        self.watch.owed.take()
+    }
 }
 
 struct Watched<T: ?Sized> {
@@ -79,12 +83,17 @@ impl Toolbox for Watched<dyn Toolbox> {
 impl Agent for Watched<dyn Agent> {
     async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Error> {
         let run = invocation.run.clone();
-        let mut outcome = self.inner.invoke(invocation).await?;
+        let ended = self.inner.invoke(invocation).await;
+        if matches!(ended, Err(Error::Failed(_))) {
+            self.watch.owed.add(self.watch.pending(&run));
+        }
+        let mut outcome = ended?;
         // A run that was ended early had no chance to answer.
         if outcome.directive == Directive::Continue {
             self.watch.saw_answer(&run, &outcome.reply).await;
         }
         outcome.directive.raise(self.watch.pending(&run));
+        outcome.directive.raise(self.watch.owed.take());
         Ok(outcome)
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::config::{HealthConfig, OnAnomaly};
 use super::detect::{self, Anomaly, Seen};
 use crate::journalling::Notes;
+use crate::owed::Owed;
 use crate::{Notice, Notify};
 
 /// What every wrapper of one health layer shares.
@@ -20,6 +21,7 @@ pub(super) struct Watch {
     notes: Notes,
     notify: Arc<dyn Notify>,
     process: Mutex<ProcessWindow>,
+    pub(super) owed: Owed,
 }
 
 /// What is seen over many runs.
@@ -60,7 +62,8 @@ impl RunHealth {
 
 impl Watch {
     pub(super) fn new(config: HealthConfig, clock: Arc<dyn Clock>, journal: Arc<dyn Journal>, notify: Arc<dyn Notify>) -> Self {
-        Self { config, clock, notes: Notes::new(super::layer::LAYER, journal), notify, process: Mutex::default() }
+        let notes = Notes::new(super::layer::LAYER, journal);
+        Self { config, clock, notes, notify, process: Mutex::default(), owed: Owed::default() }
     }
 
     /// What an anomaly of this run asks of the process.

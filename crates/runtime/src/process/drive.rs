@@ -211,10 +211,19 @@ impl Life {
                 self.obey_directive(outcome.directive)
             }
             None if for_good && failures >= self.spec.max_consecutive_failures => {
-                Next::Fail { why: format!("{failures} runs in a row failed") }
+                let runs = if failures == 1 { "a run".to_owned() } else { format!("{failures} runs in a row") };
+                Next::Fail { why: format!("{runs} failed") }
             }
-            None => Next::GoOn,
+            None => self.obey_directive(self.owed()),
         }
+    }
+
+    /// What layers ask for after a run that could not say it.
+    fn owed(&self) -> Directive {
+        let layers = self.parts.iter().flat_map(|parts| parts.layers.iter());
+        let mut directive = Directive::Continue;
+        layers.for_each(|layer| directive.raise(layer.after_failure()));
+        directive
     }
 
     fn obey_directive(&mut self, directive: Directive) -> Next {

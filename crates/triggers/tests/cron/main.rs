@@ -200,6 +200,20 @@ async fn what_is_caught_up_with_waits_for_its_turn_though_instants_are_let_pass_
 }
 
 #[tokio::test]
+async fn of_all_that_were_missed_none_is_let_pass_for_another_one() {
+    for (missed, overlap) in [(Missed::All, Overlap::Queue), (Missed::Latest, Overlap::Skip)] {
+        // Three are due, of which none is a minute late.
+        let config = CronConfig { missed, ..CronConfig::new("* * * * * */15") };
+        let mut cron = running_from(config, &stood_at("2026-01-01T04:00:00Z"), "2026-01-01T04:00:46Z").await;
+        for _ in 0..3 {
+            let offer = cron.next().await;
+            assert_eq!(offer.overlap, overlap, "{missed:?}");
+            offer.answer.send(Ok(Receipt { event_id: "e".into(), duplicate: false })).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn policies_do_not_rename_a_trigger() {
     let id = |config| CronTrigger::new(config, Arc::new(ManualClock::new(DateTime::UNIX_EPOCH))).unwrap().id().to_owned();
     let plain = CronConfig::new("0 * * * *");
