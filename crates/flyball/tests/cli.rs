@@ -16,8 +16,12 @@ mod hangup;
 mod places;
 #[path = "cli/resolve.rs"]
 mod resolve;
+#[path = "cli/silent.rs"]
+mod silent;
 #[path = "cli/steer.rs"]
 mod steer;
+#[path = "cli/waiting.rs"]
+mod waiting;
 
 use binary::{LONG, Live, Scene, eventually, finish};
 use flyball_core_agent::TriggerEvent;
@@ -196,7 +200,10 @@ fn one_process_is_stopped_and_the_others_go_on() {
     assert_eq!(processes["analyst"]["uptime_seconds"].as_f64(), Some(0.0));
     assert_eq!(scene.ask_json(&["emit", "alert.critical"]), json!({"delivered": 0}));
     let told = complaint(&scene, &["fire", "analyst"], 1);
-    assert!(told.contains("analyst is not taking events: it is stopped (asked to stop); `flyball start analyst`"), "{told}");
+    assert!(
+        told.contains("analyst is not taking events: it is stopped (asked to stop); `flyball start analyst --data data`"),
+        "{told}"
+    );
 }
 
 #[test]

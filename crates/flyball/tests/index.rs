@@ -121,6 +121,7 @@ fn questions() -> Vec<Vec<String>> {
         "why e",
         "replay x",
         "why 1007",
+        "why event1013",
         "journal cat --process idle",
     ];
     let mut all: Vec<String> = all.iter().map(|words| (*words).to_owned()).collect();

@@ -130,8 +130,8 @@ fn an_index_of_another_version_is_made_anew() {
     let world = indexed(2);
     let seal = world.index().join("seal.json");
     let text = fs::read_to_string(&seal).unwrap();
-    assert!(text.contains("\"version\":1,"), "{text}");
-    fs::write(&seal, text.replace("\"version\":1,", "\"version\":2,")).unwrap();
+    assert!(text.contains("\"version\":2,"), "{text}");
+    fs::write(&seal, text.replace("\"version\":2,", "\"version\":3,")).unwrap();
     compare_made_anew(&world, "another version");
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::output;
 use super::past::short;
+use super::suggest::command;
 use super::{At, Output};
 use crate::instance::{DataDir, Instance};
 use crate::manifest::did_you_mean;
@@ -96,12 +97,10 @@ pub fn parse_json(text: &str) -> Result<Value, String> {
 
 /// The running instance, and a way to talk to it.
 pub async fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
-    let instance = data.instance()?;
-    let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
-    let control =
-        || RemoteControl::new(&format!("http://{}", instance.address), token.clone()).map_err(|error| anyhow!("{error}"));
+    let instance = data.instance().map_err(|nobody| if data.is_held() { anyhow!(NOT_THERE_YET) } else { nobody })?;
+    let control = || RemoteControl::new(&format!("http://{}", instance.address), token()).map_err(|error| anyhow!("{error}"));
     let (path, pid, address) = (data.path().display(), instance.pid, instance.address);
-    let gone = format!("if it was cut off, `flyball run DIR --data {path}` goes on where it was");
+    let gone = format!("if it was cut off, `{}` goes on where it was", command(data, "run DIR"));
     // It costs a runtime nothing to say that it is there.
     let timeouts = RemoteTimeouts { connect: HEALTH_WAIT, request: HEALTH_WAIT, ..RemoteTimeouts::default() };
     match control()?.with_timeouts(timeouts).health().await {
@@ -118,11 +117,29 @@ pub async fn connect(data: &DataDir) -> Result<(Instance, RemoteControl)> {
     }
 }
 
+/// A program has the journal and does not say where it can be asked.
+const NOT_THERE_YET: &str =
+    "a program has the journal open and cannot be asked: it has just begun, or is about to end; try again in a moment";
+
+/// What a node says to a caller without its token, before it tells how HTTP has it.
+const WANTS_TOKEN: &str = "this node wants its token";
+
+fn token() -> Option<String> {
+    std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty())
+}
+
 /// A result of asking, with a failure to reach the instance explained.
 pub fn reached<T>(result: Result<T, ControlError>, instance: &Instance) -> Result<T> {
     match result {
         // The runtime was reached: it is the name that is wrong.
         Err(ControlError::NotFound { name, known }) => bail!("{}", no_such_process(&name, &known)),
+        Err(ControlError::Failed(why)) if why.starts_with(WANTS_TOKEN) => {
+            let set = if token().is_some() { "what it is set to is not that" } else { "it is not set" };
+            let (address, pid) = (instance.address, instance.pid);
+            bail!(
+                "the runtime at {address} (pid {pid}) wants its token: set {TOKEN_VARIABLE} to the one that it was started with ({set})"
+            )
+        }
         other => other.with_context(|| format!("asking the runtime at {} (pid {})", instance.address, instance.pid)),
     }
 }
@@ -161,7 +178,7 @@ impl Fire {
         let taken = control.inject(&self.name, event).await;
         if taken == Err(ControlError::Refused(Refusal::Closed)) {
             let process = reached(control.process_status(&self.name).await, &instance)?;
-            bail!("{}", takes_none(&process));
+            bail!("{}", takes_none(&process, data));
         }
         let receipt = reached(taken, &instance)?;
         let answer = json!({"event_id": receipt.event_id, "duplicate": receipt.duplicate});
@@ -170,11 +187,11 @@ impl Fire {
 }
 
 /// Why a process takes no events, and what to do.
-fn takes_none(process: &ProcessStatus) -> String {
+fn takes_none(process: &ProcessStatus, data: &DataDir) -> String {
     let ProcessStatus { name, state, reason, .. } = process;
     let why = if reason.is_empty() { String::new() } else { format!(" ({})", short(reason)) };
     let then = match state.is_over() {
-        true => format!("`flyball start {name}` starts it"),
+        true => format!("`{}` starts it", command(data, &format!("start {name}"))),
         false => "try again in a moment".to_owned(),
     };
     format!("{name} is not taking events: it is {state}{why}; {then}")
@@ -210,8 +227,9 @@ async fn stop_instance(data: &DataDir, instance: &Instance) -> Result<()> {
     };
     tokio::time::timeout(STOP_WAIT, gone).await.map_err(|_| {
         anyhow!(
-            "the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}: wait on (`flyball ps` shows what is under way), or \
-             end it at once with a second `kill {pid}`; nothing that is recorded is lost"
+            "the runtime (pid {pid}) is still stopping after {STOP_WAIT:?}: wait on (`{}` shows what is under way), or \
+             end it at once with a second `kill {pid}`; nothing that is recorded is lost",
+            command(data, "ps")
         )
     })
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::output;
 use super::past::{Journal, Past, short};
+use super::suggest::command;
 use super::table::{Cell, Table};
 use super::times::instant;
 use super::{At, Output, ask, decide};
@@ -58,8 +59,8 @@ struct Chosen {
     /// All of them
     #[arg(long, group = "which")]
     all: bool,
-    /// Of --all, only those of this process
-    #[arg(long, value_name = "NAME", requires = "all")]
+    /// Only those of this process
+    #[arg(long, value_name = "NAME")]
     process: Option<String>,
     /// Why; it is written into the journal
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -91,9 +92,10 @@ impl Dlq {
         let all: Vec<&Letter> = letters.iter().filter(of_it).collect();
         match &self.what {
             What::List { .. } => list(&all, self.output),
-            What::Show { id } => show(find(&letters, id)?, self.output),
+            What::Show { id } => show(data, find(data, &all, id, None)?, self.output),
             What::Retry(Chosen { id, note, .. }) | What::Drop(Chosen { id, note, .. }) => {
-                let chosen = id.as_ref().map(|id| find(&letters, id)).transpose()?.map_or(all, |one| vec![one]);
+                let chosen =
+                    id.as_ref().map(|id| find(data, &all, id, of_process.as_deref())).transpose()?.map_or(all, |one| vec![one]);
                 let (done, outcome) = see_to(&chosen, matches!(self.what, What::Retry(_)), note, data).await;
                 if !done.is_empty() || outcome.is_ok() {
                     tell(&done, id.is_some(), self.output)?;
@@ -118,11 +120,13 @@ fn letters(past: &mut Past) -> Result<Vec<Letter>> {
     Ok(letters)
 }
 
-fn find<'a>(letters: &'a [Letter], id: &str) -> Result<&'a Letter> {
-    let matching: Vec<&Letter> = letters.iter().filter(|letter| letter.letter.event.event_id.starts_with(id)).collect();
+fn find<'a>(data: &DataDir, letters: &[&'a Letter], id: &str, of: Option<&str>) -> Result<&'a Letter> {
+    let whose = of.map(|name| format!(" of {name}")).unwrap_or_default();
+    let named = |letter: &&&Letter| letter.letter.event.event_id.starts_with(id);
+    let matching: Vec<&Letter> = letters.iter().filter(named).copied().collect();
     match matching.as_slice() {
         [one] => Ok(one),
-        [] => bail!("no dead letter is event '{id}': see `flyball dlq list`"),
+        [] => bail!("no dead letter{whose} is event '{id}': see `{}`", command(data, "dlq list")),
         several => {
             let ids: Vec<&str> = several.iter().map(|letter| letter.letter.event.event_id.as_str()).collect();
             Err(anyhow!("'{id}' may be any of: {}", ids.join(", ")))
@@ -148,7 +152,7 @@ fn list(letters: &[&Letter], output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
+fn show(data: &DataDir, letter: &Letter, output: Output) -> Result<ExitCode> {
     if output == Output::Json {
         output::json(letter)?;
         return Ok(ExitCode::SUCCESS);
@@ -162,14 +166,14 @@ fn show(letter: &Letter, output: Output) -> Result<ExitCode> {
     if *redeliveries > 0 {
         output::line(&format!("  retried  {} by an operator", counted(*redeliveries, "time")));
     }
-    output::line(&format!("  run      {run} (`flyball why {run}` tells what it did)"));
+    output::line(&format!("  run      {run} (`{}` tells what it did)", command(data, &format!("why {run}"))));
     output::line("  payload");
     for line in serde_json::to_string_pretty(&event.payload)?.lines() {
         output::line(&format!("    {}", crate::story::plain(line)));
     }
     let id = &event.event_id;
-    output::line(&format!("  settle   flyball dlq retry {id}"));
-    output::line(&format!("           flyball dlq drop {id} --note TEXT"));
+    output::line(&format!("  settle   {}", command(data, &format!("dlq retry {id}"))));
+    output::line(&format!("           {}", command(data, &format!("dlq drop {id} --note TEXT"))));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -184,7 +188,7 @@ async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir) ->
             None => {
                 let (event_id, note) = (event_id.to_owned(), note.to_owned());
                 let entry = if again { Entry::Redelivered { event_id, note } } else { Entry::Dismissed { event_id, note } };
-                decide::write_down(journal, process, entry).await
+                decide::write_down(data, journal, process, entry).await
             }
         };
         if let Err(error) = seen_to {
@@ -192,7 +196,7 @@ async fn see_to(letters: &[&Letter], again: bool, note: &str, data: &DataDir) ->
         }
         if again && !when_of.contains_key(process) {
             let control = live.as_ref().map(|(_, control)| control);
-            when_of.insert(process, decide::when(control, process).await);
+            when_of.insert(process, decide::when(data, control, process).await);
         }
         let when = when_of.get(process);
         done.push(json!({"event_id": event_id, "process": process, "again": again, "live": live.is_some(), "when": when}));

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, colour};
 use super::past::{Journal, Past};
+use super::suggest::command;
 use super::times::instant;
 use super::{At, Output, ask, decide};
 use crate::instance::DataDir;
@@ -68,7 +69,7 @@ impl InDoubt {
         match self.output {
             Output::Json => output::json(&doubts)?,
             Output::Human if doubts.is_empty() => output::line("no call is in doubt"),
-            Output::Human => doubts.iter().for_each(print),
+            Output::Human => doubts.iter().for_each(|doubt| print(data, doubt)),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -76,7 +77,7 @@ impl InDoubt {
 
 impl Resolve {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
-        let (journal, doubt) = find(in_doubt(data).await?, &self.id)?;
+        let (journal, doubt) = find(data, in_doubt(data).await?, &self.id)?;
         let decision = self.decision();
         let settlement =
             Settlement { run: doubt.run.clone(), step: doubt.step.clone(), decision: decision.clone(), note: self.note.clone() };
@@ -84,13 +85,13 @@ impl Resolve {
         let (live, when) = match ask::connect(data).await {
             Ok((instance, control)) => {
                 ask::reached(control.resolve(&doubt.process, settlement).await, &instance)?;
-                (true, decide::when(Some(&control), &doubt.process).await)
+                (true, decide::when(data, Some(&control), &doubt.process).await)
             }
             Err(_) => {
                 let Settlement { run, step, decision, note } = settlement;
                 let entry = Entry::Settled { run, event_id: doubt.event_id.clone(), step, decision, note };
-                decide::write_down(&journal, &doubt.process, entry).await?;
-                (false, decide::when(None, &doubt.process).await)
+                decide::write_down(data, &journal, &doubt.process, entry).await?;
+                (false, decide::when(data, None, &doubt.process).await)
             }
         };
         self.tell(&doubt, &decision, live, &when)
@@ -145,14 +146,14 @@ async fn in_doubt(data: &DataDir) -> Result<Vec<(PathBuf, Doubt)>> {
     Ok(found)
 }
 
-fn find(doubts: Vec<(PathBuf, Doubt)>, id: &str) -> Result<(PathBuf, Doubt)> {
+fn find(data: &DataDir, doubts: Vec<(PathBuf, Doubt)>, id: &str) -> Result<(PathBuf, Doubt)> {
     let mut matching: Vec<(PathBuf, Doubt)> = doubts.into_iter().filter(|(_, doubt)| doubt.id.starts_with(id)).collect();
     if let Some(exact) = matching.iter().position(|(_, doubt)| doubt.id == id) {
         return Ok(matching.swap_remove(exact));
     }
     match matching.len() {
         1 => Ok(matching.remove(0)),
-        0 => Err(anyhow!("no call in doubt is named '{id}': see `flyball indoubt`")),
+        0 => Err(anyhow!("no call in doubt is named '{id}': see `{}`", command(data, "indoubt"))),
         _ => {
             let ids: Vec<&str> = matching.iter().map(|(_, doubt)| doubt.id.as_str()).collect();
             Err(anyhow!("'{id}' may be any of: {}", ids.join(", ")))
@@ -160,7 +161,7 @@ fn find(doubts: Vec<(PathBuf, Doubt)>, id: &str) -> Result<(PathBuf, Doubt)> {
     }
 }
 
-fn print(doubt: &Doubt) {
+fn print(data: &DataDir, doubt: &Doubt) {
     let id = if colour() { doubt.id.yellow().bold().to_string() } else { doubt.id.clone() };
     output::line(&id);
     output::line(&format!("  process  {}", doubt.process));
@@ -174,7 +175,8 @@ fn print(doubt: &Doubt) {
     ));
     output::line(&format!("  because  {}", doubt.why));
     for (lead, option, then) in SETTLE {
-        output::line(&format!("  {lead:<8} flyball resolve {} {option:<16} {then}", doubt.id));
+        let settle = command(data, &format!("resolve {} {option:<16}", doubt.id));
+        output::line(&format!("  {lead:<8} {settle} {then}"));
     }
 }
 

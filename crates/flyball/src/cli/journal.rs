@@ -67,8 +67,8 @@ struct Cat {
 impl Journal {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let journals = match &self.path {
-            Some(path) if path.is_dir() => vec![path.clone()],
-            Some(path) => bail!("{} is no folder", path.display()),
+            Some(path) if !path.is_dir() => bail!("{} is no folder", path.display()),
+            Some(path) => vec![is_journal(path).map(|()| path.clone())?],
             None => journals(data)?,
         };
         match (&self.command, journals.as_slice()) {
@@ -83,6 +83,25 @@ impl Journal {
             }
         }
     }
+}
+
+/// Without this a folder that is no journal would be one in which nothing is wrong.
+fn is_journal(path: &Path) -> Result<()> {
+    if has_log(path)? {
+        return Ok(());
+    }
+    let inner = path.join("journal");
+    let instead = if has_log(&inner).unwrap_or(false) { format!("; did you mean {}?", inner.display()) } else { String::new() };
+    bail!("there is no journal in {}{instead}", path.display())
+}
+
+/// A log has its lock from its first moment on; a copy may have its segments alone, which have numbers for names.
+fn has_log(path: &Path) -> Result<bool> {
+    let entries = std::fs::read_dir(path).with_context(|| format!("reading {}", path.display()))?;
+    let names: Vec<PathBuf> = entries.map(|entry| Ok(entry?.file_name().into())).collect::<std::io::Result<_>>()?;
+    let numbered = |name: &Path| name.file_stem().is_some_and(|stem| stem.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let is_segment = |name: &Path| name.extension().is_some_and(|extension| extension == "jsonl") && numbered(name);
+    Ok(names.iter().any(|name| name.as_os_str() == "lock" || is_segment(name)))
 }
 
 fn named(journals: &[PathBuf]) -> String {

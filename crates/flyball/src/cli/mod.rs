@@ -13,6 +13,7 @@ mod replay;
 mod run;
 mod runs;
 mod steer;
+mod suggest;
 mod table;
 mod times;
 mod validate;

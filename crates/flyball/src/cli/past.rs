@@ -11,6 +11,7 @@ use flyball_journal::history::{FindRun, RunSummary, process_id};
 use flyball_journal::{Entry, History, Record};
 use serde_json::{Map, Value};
 
+use super::decide::goes_on;
 use super::output;
 use crate::instance::DataDir;
 use crate::manifest::did_you_mean;
@@ -107,21 +108,33 @@ impl Past {
 
     /// The one run whose id is or begins with `given`.
     pub fn find_run(&mut self, given: &str) -> Result<Result<RunId, FindRun>> {
-        let mut fitting = BTreeSet::new();
+        let (mut fitting, mut unnamed) = (BTreeSet::new(), 0);
         for journal in &mut self.journals {
             match journal.history.find_run(given)? {
                 Ok(run) if run.0 == given => return Ok(Ok(run)),
                 Ok(run) => fitting.extend([run.0]),
-                Err(FindRun::Several { fitting: several, .. }) => fitting.extend(several),
+                Err(FindRun::Several { fitting: several, more, .. }) => {
+                    fitting.extend(several);
+                    unnamed += more;
+                }
                 Err(FindRun::None(_)) => {}
             }
         }
-        let mut fitting = fitting.into_iter();
-        Ok(match (fitting.next(), fitting.next()) {
-            (None, _) => Err(FindRun::None(given.to_owned())),
-            (Some(run), None) => Ok(RunId(run)),
-            (Some(one), Some(other)) => Err(FindRun::Several { given: given.to_owned(), fitting: vec![one, other] }),
-        })
+        let given = given.to_owned();
+        let mut fitting: Vec<String> = fitting.into_iter().collect();
+        if fitting.len() > 1 {
+            return Ok(Err(FindRun::Several { given, fitting, more: unnamed }));
+        }
+        Ok(fitting.pop().map(RunId).ok_or(FindRun::None(given)))
+    }
+
+    /// What became of an event: what [`History::of_event`] has of it, in any journal.
+    pub fn of_event(&mut self, event_id: &str) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for journal in &mut self.journals {
+            records.extend_from_slice(&journal.history.of_event(event_id)?);
+        }
+        Ok(records)
     }
 
     /// For a run's tree: its records, and those of what led to it and what it caused, in any journal.
@@ -189,6 +202,16 @@ pub fn damage_advice(what: &str) -> String {
         "its journal is damaged, and it will not run on a guess: {} (`flyball journal verify` says where; put that segment back from a copy, or start the agent under another name)",
         short(what)
     )
+}
+
+/// How a run stands, in a word.
+pub fn outcome(run: &RunSummary) -> String {
+    if run.decided { "decided".to_owned() } else { run.outcome.to_string() }
+}
+
+/// A run's last words; of one that has none yet because an operator has only just decided, what it does next.
+pub fn words(run: &RunSummary, data: &DataDir) -> String {
+    if run.decided { goes_on(data) } else { short(&run.said) }
 }
 
 /// How long a run took.

@@ -8,6 +8,7 @@ use flyball_journal::LifecycleState;
 use flyball_runtime::ProcessStatus;
 use owo_colors::AnsiColors;
 
+use super::suggest::command;
 use super::table::{Cell, Table};
 use super::{At, Output, ask, output};
 use crate::instance::DataDir;
@@ -34,10 +35,10 @@ impl Ps {
             output::json(&status)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let mut table = Table::new(&["NAME", "STATE", " RUNS", " FAILED", " UP", "WHY"]).first_at_least(LEAST_NAME);
+        let mut table = Table::new(&["NAME", "STATE", " RUNS", " FAILED", " WAIT", " UP", "WHY"]).first_at_least(LEAST_NAME);
         for process in status.processes.values() {
             table.row(row(process));
-            remarks(process).into_iter().for_each(|remark| table.under(remark));
+            remarks(process, data).into_iter().for_each(|remark| table.under(remark));
         }
         table.print();
         Ok(ExitCode::SUCCESS)
@@ -46,9 +47,22 @@ impl Ps {
 
 fn row(process: &ProcessStatus) -> Vec<Cell> {
     let state = Cell::from(process.state.to_string()).painted(state_colour(process.state));
-    let (runs, failed) = (process.invocation_count.to_string(), process.consecutive_failures.to_string());
+    let (runs, waiting) = (process.invocation_count.to_string(), process.pending_events.to_string());
+    // Not so many of the runs, but so many since one went well.
+    let failed = match process.consecutive_failures {
+        0 => "-".to_owned(),
+        count => format!("last {count}"),
+    };
     let up = age(process.uptime_seconds);
-    vec![process.name.as_str().into(), state, runs.into(), failed.into(), up.into(), process.reason.as_str().into()]
+    vec![
+        process.name.as_str().into(),
+        state,
+        runs.into(),
+        failed.into(),
+        waiting.into(),
+        up.into(),
+        process.reason.as_str().into(),
+    ]
 }
 
 fn state_colour(state: LifecycleState) -> Option<AnsiColors> {
@@ -61,10 +75,10 @@ fn state_colour(state: LifecycleState) -> Option<AnsiColors> {
 }
 
 /// What else an operator should know of a process.
-fn remarks(process: &ProcessStatus) -> Vec<String> {
+fn remarks(process: &ProcessStatus, data: &DataDir) -> Vec<String> {
     let full = process.disk_full.then(|| "the disk is full: no event is accepted".to_owned());
     let dead = process.events.dead_lettered;
-    let dead = (dead > 0).then(|| format!("{}: see `flyball dlq list`", counted(dead, "dead letter")));
+    let dead = (dead > 0).then(|| format!("{}: see `{}`", counted(dead, "dead letter"), command(data, "dlq list")));
     let triggers = process.triggers.iter().flat_map(|trigger| {
         let ended = trigger.error.as_ref().map(|error| format!("trigger {} ended: {error}", trigger.id));
         let remark = trigger.remark.as_ref().map(|remark| format!("trigger {} is {remark}", trigger.id));
@@ -72,7 +86,7 @@ fn remarks(process: &ProcessStatus) -> Vec<String> {
     });
     let held = process.held_runs.iter().map(|(run, why)| {
         let why = why.as_str().unwrap_or_default();
-        format!("held run {run}: {why} (see `flyball indoubt`)")
+        format!("held run {run}: {why} (see `{}`)", command(data, "indoubt"))
     });
     full.into_iter().chain(dead).chain(triggers).chain(held).collect()
 }

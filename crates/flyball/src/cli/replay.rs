@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, colour};
 use super::past::Past;
+use super::suggest::command;
 use super::why::tree;
 use super::{At, Output};
 use crate::instance::DataDir;
@@ -36,7 +37,7 @@ pub struct Replay {
 impl Replay {
     pub fn execute(&self, data: &DataDir) -> Result<ExitCode> {
         let mut past = Past::open(data)?;
-        let run = past.find_run(&self.run)?.map_err(|why| anyhow!("{why} (`flyball runs` lists the runs)"))?;
+        let run = past.find_run(&self.run)?.map_err(|why| anyhow!("{why} (`{}` lists the runs)", command(data, "runs")))?;
         let tree = tree(&past.tree_of(&run)?, &run)?;
         let records =
             if self.verify { past.journal_of(&tree.run.process)?.of_process(&tree.run.process)? } else { Arc::default() };

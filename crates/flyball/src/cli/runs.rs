@@ -7,7 +7,7 @@ use clap::Args;
 use flyball_journal::history::{self, RunOutcome, RunSummary};
 use owo_colors::AnsiColors;
 
-use super::past::{Past, damage_advice, price, short, took};
+use super::past::{Past, damage_advice, outcome, price, took, words};
 use super::table::{Cell, Table};
 use super::times::instant;
 use super::{At, Output, output};
@@ -58,7 +58,7 @@ impl Runs {
         match self.output {
             Output::Json => output::json(&runs)?,
             Output::Human if runs.is_empty() => output::line("no run has begun"),
-            Output::Human => table(runs),
+            Output::Human => table(runs, data),
         }
         // Beside the list: what could not be read is missing in it.
         for (process, what) in damaged.iter().filter(|(process, _)| name.as_ref().is_none_or(|name| name == *process)) {
@@ -68,13 +68,13 @@ impl Runs {
     }
 }
 
-fn table(runs: &[RunSummary]) {
+fn table(runs: &[RunSummary], data: &DataDir) {
     let mut table = Table::new(&["RUN", "PROCESS", "EVENT", "STARTED", " TOOK", " TURNS", " CALLS", " COST", "END", "WORDS"]);
-    runs.iter().for_each(|run| table.row(row(run)));
+    runs.iter().for_each(|run| table.row(row(run, data)));
     table.print();
 }
 
-fn row(run: &RunSummary) -> Vec<Cell> {
+fn row(run: &RunSummary, data: &DataDir) -> Vec<Cell> {
     let kind = run.event_kind.as_deref().unwrap_or("-");
     let took = took(run).unwrap_or_else(|| "-".into());
     let cost = run.cost.map_or_else(|| "-".into(), |cost| cost.to_string());
@@ -87,8 +87,8 @@ fn row(run: &RunSummary) -> Vec<Cell> {
         run.turns.to_string().into(),
         run.calls.to_string().into(),
         cost.into(),
-        Cell::from(run.outcome.to_string()).painted(outcome_colour(run.outcome)),
-        short(&run.said).into(),
+        Cell::from(outcome(run)).painted(outcome_colour(run.outcome)),
+        words(run, data).into(),
     ]
 }
 

@@ -9,6 +9,7 @@ use flyball_journal::LifecycleState;
 use flyball_runtime::{Control, ProcessStatus};
 use serde_json::json;
 
+use super::suggest::command;
 use super::{At, Output, ask};
 use crate::instance::{DataDir, Instance};
 
@@ -51,8 +52,9 @@ impl Start {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control, process) = self.whom.find(data).await?;
         let name = &process.name;
+        let resume = command(data, &format!("resume {name}"));
         match process.state {
-            LifecycleState::Suspended => bail!("{name} is paused ({}): `flyball resume {name}` lets it go on", process.reason),
+            LifecycleState::Suspended => bail!("{name} is paused ({}): `{resume}` lets it go on", process.reason),
             state if state.is_alive() => bail!("{name} is {state}: there is nothing to start"),
             _ => {}
         }
@@ -61,7 +63,7 @@ impl Start {
         let now = control.process_status(name).await.ok().filter(|now| now.state == LifecycleState::Suspended);
         let paused = now.map(|now| now.reason);
         let then = match &paused {
-            Some(why) => format!("{name} has started, and is still paused ({why}): `flyball resume {name}` lets it go on"),
+            Some(why) => format!("{name} has started, and is still paused ({why}): `{resume}` lets it go on"),
             None => format!("{name} has started"),
         };
         ask::told(self.whom.output, json!({"started": name, "paused": paused}), &then)
@@ -72,9 +74,10 @@ impl Pause {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control, process) = self.whom.find(data).await?;
         let name = &process.name;
-        alive(&process)?;
+        alive(&process, data)?;
         ask::reached(control.pause(name, &self.why).await, &instance)?;
-        let then = format!("{name} is paused: what comes waits until `flyball resume {name}`");
+        let resume = command(data, &format!("resume {name}"));
+        let then = format!("{name} is paused: what comes waits until `{resume}`");
         ask::told(self.whom.output, json!({"paused": name}), &then)
     }
 }
@@ -83,7 +86,7 @@ impl Resume {
     pub async fn execute(self, data: &DataDir) -> Result<ExitCode> {
         let (instance, control, process) = self.whom.find(data).await?;
         let name = &process.name;
-        alive(&process)?;
+        alive(&process, data)?;
         // While a run is under way, a pause does not show in the state yet.
         if process.state == LifecycleState::Awaiting {
             bail!("{name} is not paused: it waits for a trigger");
@@ -102,10 +105,10 @@ impl Whom {
     }
 }
 
-fn alive(process: &ProcessStatus) -> Result<()> {
+fn alive(process: &ProcessStatus, data: &DataDir) -> Result<()> {
     let (name, state) = (&process.name, process.state);
     if !state.is_alive() {
-        bail!("{name} is {state}: `flyball start {name}` starts it");
+        bail!("{name} is {state}: `{}` starts it", command(data, &format!("start {name}")));
     }
     Ok(())
 }

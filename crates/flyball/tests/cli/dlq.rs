@@ -52,11 +52,11 @@ fn dead_letters_are_listed_shown_retried_and_dropped_live_and_offline() {
         shown.contains("because")
             && shown.contains("\"number\": 2")
             && shown.contains("flyball why")
-            && shown.contains(&format!("flyball dlq retry {}", id(2))),
+            && shown.contains(&format!("flyball dlq retry {} --data data\n", id(2))),
         "{shown}"
     );
     let told = scene.ask(&["ps"]).with_code(0).stdout;
-    assert!(told.contains("3 dead letters: see `flyball dlq list`"), "{told}");
+    assert!(told.contains("3 dead letters: see `flyball dlq list --data data`"), "{told}");
 
     // It fails again for the same reason, in a run of its own.
     let told = scene.ask(&["dlq", "retry", &id(0), "--note", "perhaps now"]).with_code(0).stdout;
@@ -85,7 +85,11 @@ fn a_dead_letter_that_is_not_there_is_told() {
     let scene = scene();
     let _live = started(&scene);
     let refused = scene.ask(&["dlq", "retry", "nothing"]).with_code(1);
-    assert!(refused.stderr.contains("no dead letter is event 'nothing': see `flyball dlq list`"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("no dead letter is event 'nothing': see `flyball dlq list --data data`"),
+        "{}",
+        refused.stderr
+    );
     let refused = scene.ask(&["dlq", "list", "pickey"]).with_code(1);
     assert!(refused.stderr.contains("did you mean 'picky'"), "{}", refused.stderr);
     assert!(scene.ask(&["dlq", "retry"]).with_code(2).stderr.contains("<ID|--all>"));
@@ -112,7 +116,7 @@ fn a_letter_for_a_paused_process_is_not_said_to_be_handled_now() {
     letters(&scene, 1);
     scene.ask(&["pause", "picky", "--why", "lunch"]).with_code(0);
     let told = scene.ask(&["dlq", "retry", "--all"]).with_code(0).stdout;
-    assert!(told.contains("picky handles it once it is resumed (lunch): see `flyball resume picky`"), "{told}");
+    assert!(told.contains("picky handles it once it is resumed (lunch): see `flyball resume picky --data data`"), "{told}");
 }
 
 #[test]
@@ -122,4 +126,55 @@ fn a_mistake_that_stands_in_no_line_has_none_for_programs() {
     let told: Value = serde_json::from_str(&told).expect("it is JSON");
     let first = &told["diagnostics"][0];
     assert_eq!((&first["line"], &first["column"]), (&Value::Null, &Value::Null), "{told}");
+}
+
+#[test]
+fn a_letter_of_another_process_is_left_alone() {
+    let scene = scene();
+    std::fs::write(scene.example().join("other.agent"), PICKY.replace("picky", "other")).expect("written");
+    let live = started(&scene);
+    eventually(LONG, || scene.ask(&["ps"]).stdout.matches("awaiting").count().eq(&2).then_some(())).expect("both are up");
+    scene.ask(&["fire", "picky", "--data", "1"]).with_code(0);
+    let id = letters(&scene, 1)[0]["event"]["event_id"].as_str().expect("an id").to_owned();
+    for verb in ["retry", "drop"] {
+        let refused = scene.ask(&["dlq", verb, &id, "--process", "other"]).with_code(1).stderr;
+        assert!(refused.contains(&format!("no dead letter of other is event '{id}'")), "{refused}");
+    }
+    assert_eq!(letters(&scene, 1)[0]["event"]["event_id"], id.as_str());
+    scene.ask(&["dlq", "drop", &id, "--process", "picky"]).with_code(0);
+    letters(&scene, 0);
+    live.signal("TERM");
+    live.end(LONG).with_code(0);
+}
+
+#[test]
+fn a_run_tells_what_an_operator_made_of_its_event_and_whether_it_is_his() {
+    let scene = scene();
+    let live = started(&scene);
+    scene.ask(&["emit", "work", "--data", "1"]).with_code(0);
+    let first = letters(&scene, 1)[0].clone();
+    let text = |letter: &Value, key: &str| letter[key].as_str().expect("a text").to_owned();
+    let (id, run) = (text(&first["event"], "event_id"), text(&first, "run"));
+    let why = |about: &str| scene.ask(&["why", about]).with_code(0).stdout;
+    assert!(!why(&run).contains("an operator"), "{}", why(&run));
+
+    scene.ask(&["dlq", "retry", &id, "--note", "perhaps now"]).with_code(0);
+    let again = || letters(&scene, 1).pop().filter(|letter| letter["run"] != run.as_str());
+    let again = text(&eventually(LONG, again).expect("it fails again"), "run");
+    let told = why(&run);
+    assert!(told.contains(&format!("an operator has the event handled once more, in run {again} (perhaps now)\n")), "{told}");
+    let told = why(&again);
+    let because = format!("an operator has the event handled once more after run {run} had failed (perhaps now)\n");
+    assert!(told.contains(&because) && !told.contains("gives the event up"), "{told}");
+
+    scene.ask(&["dlq", "drop", &id, "--note", "never mind"]).with_code(0);
+    let told = why(&again);
+    assert!(told.contains(&because) && told.contains("an operator gives the event up (never mind)\n"), "{told}");
+    assert!(!why(&run).contains("gives the event up"), "{}", why(&run));
+    let json = scene.ask_json(&["why", &again]);
+    assert_eq!((&json["retry_of"]["run"], &json["seen_to"]["note"]), (&json!(run), &json!("never mind")));
+    // By its event, the newest run is found.
+    assert_eq!(why(&id), why(&again));
+    live.signal("TERM");
+    live.end(LONG).with_code(0);
 }

@@ -34,12 +34,12 @@ fn a_call_that_a_stop_left_in_doubt_is_told_by_the_summary_by_why_and_by_ps() {
 
     let why = scene.ask(&["why", "responder"]).with_code(0).stdout;
     let line = why.lines().find(|line| line.starts_with("  in doubt ")).unwrap_or_else(|| panic!("{why}"));
-    assert!(line.contains("quarantine_file") && line.contains("`flyball indoubt`"), "{why}");
+    assert!(line.contains("quarantine_file") && line.contains("`flyball indoubt --data data`"), "{why}");
     assert_eq!(scene.ask_json(&["why", "responder"])["in_doubt"][0]["tool"], "quarantine_file");
 
     let live = started(&scene, "json");
     let ps = eventually(LONG, || Some(scene.ask(&["ps"]).stdout).filter(|ps| ps.contains("held run"))).expect("it is held");
-    assert!(ps.contains("`flyball indoubt`"), "{ps}");
+    assert!(ps.contains("`flyball indoubt --data data`"), "{ps}");
     live.signal("TERM");
     let ended = live.end(LONG).with_code(0);
     let summary: Value = serde_json::from_str(ended.stdout.lines().last().expect("there is one")).expect("it is JSON");

@@ -18,7 +18,11 @@ fn an_instance_that_is_frozen_is_told_from_one_that_is_gone_within_seconds() {
     assert!(told.took < Duration::from_secs(20), "{:?}", told.took);
     let alive = format!("pid {} runs data and is alive but does not answer", live.pid());
     assert!(told.stderr.contains(&alive), "{}", told.stderr);
-    let why = why.with_code(0).stdout;
+    let why = why.with_code(1).stdout;
     assert!(why.contains(&alive) && !why.contains("nobody runs it"), "{why}");
+    assert!(
+        why.contains(") was last recorded as awaiting: up, waiting for a trigger; the runtime could not be asked\n"),
+        "{why}"
+    );
     scene.ask(&["ps"]).with_code(0);
 }

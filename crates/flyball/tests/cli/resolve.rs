@@ -151,3 +151,25 @@ fn what_was_decided_is_told_in_words_and_not_decided_twice() {
     let why = bill.scene.ask(&["why", "payer"]).with_code(0).stdout;
     assert!(why.contains("last run") && !why.contains("in doubt  "), "{why}");
 }
+
+#[test]
+fn what_was_decided_while_nobody_ran_is_not_told_as_waiting_for_a_word() {
+    let mut bill = Bill::in_doubt();
+    bill.stop();
+    let ask = |bill: &Bill, args: &[&str]| bill.scene.ask(args).with_code(0).stdout;
+    let run = bill.scene.ask_json(&["runs"])[0]["run"].as_str().expect("a run").to_owned();
+    assert!(ask(&bill, &["why", &run]).contains(": held, "), "{run}");
+    bill.resolve(&["--did-not-happen"]);
+    for (args, said) in [
+        (["why", "payer"], format!("  decided   run {run}: goes on at the next `flyball run`\n")),
+        (["why", &run], format!("run {run} of payer: decided; it goes on at the next `flyball run`, ")),
+        (["runs", "payer"], " decided goes on at the next `flyball run`\n".to_owned()),
+    ] {
+        let told = ask(&bill, &args);
+        let squeezed = told.replace("decided  goes", "decided goes");
+        assert!(squeezed.contains(&said) && !told.contains("in doubt  ") && !told.contains("  held "), "{args:?}: {told}");
+    }
+    bill.live = Some(up(&bill.scene));
+    bill.end();
+    assert!(ask(&bill, &["why", &run]).contains(": ok, "), "{run}");
+}

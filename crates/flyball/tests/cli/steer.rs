@@ -45,9 +45,9 @@ fn a_process_that_was_stopped_is_started() {
     let (scene, _live) = up();
     scene.ask(&["stop", "worker"]).with_code(0);
     let told = complaint(&scene, &["resume", "worker"], 1);
-    assert!(told.contains("worker is stopped: `flyball start worker` starts it"), "{told}");
+    assert!(told.contains("worker is stopped: `flyball start worker --data data` starts it"), "{told}");
     let why = scene.ask(&["why", "worker"]).with_code(0).stdout;
-    assert!(why.contains("`flyball start worker`"), "{why}");
+    assert!(why.contains("`flyball start worker --data data`"), "{why}");
     assert_eq!(scene.ask(&["start", "worker"]).with_code(0).stdout, "worker has started\n");
     is(&scene, "worker", "awaiting");
     let told = complaint(&scene, &["start", "worker"], 1);
@@ -69,12 +69,12 @@ fn a_pause_holds_runs_back_until_it_is_resumed() {
     let told = complaint(&scene, &["resume", "worker"], 1);
     assert!(told.contains("worker is not paused"), "{told}");
     let told = scene.ask(&["pause", "worker", "--why", "the disk is changed"]).with_code(0).stdout;
-    assert!(told.contains("`flyball resume worker`"), "{told}");
+    assert!(told.contains("`flyball resume worker --data data`"), "{told}");
     is(&scene, "worker", "suspended");
     scene.ask(&["emit", "work", "--data", "\"good\""]).with_code(0);
     let why = scene.ask(&["why", "worker"]).with_code(0).stdout;
-    assert!(why.contains("the disk is changed") && why.contains("`flyball resume worker`"), "{why}");
-    assert!(complaint(&scene, &["start", "worker"], 1).contains("`flyball resume worker`"));
+    assert!(why.contains("the disk is changed") && why.contains("`flyball resume worker --data data`"), "{why}");
+    assert!(complaint(&scene, &["start", "worker"], 1).contains("`flyball resume worker --data data`"));
     assert_eq!(scene.ask_json(&["resume", "worker"]), json!({"resumed": "worker"}));
     live.says("handled it");
 }
@@ -89,7 +89,7 @@ fn why_tells_which_limit_paused_a_process_and_how_it_goes_on() {
     let why = scene.ask(&["why", "worker"]).with_code(0).stdout;
     let line = why.lines().find(|line| line.starts_with("  budget ")).unwrap_or_else(|| panic!("{why}"));
     assert!(line.contains("max_runs_per_day: 2 of 2 used") && line.contains("a new day begins at "), "{why}");
-    assert!(why.contains("`flyball resume worker`"), "{why}");
+    assert!(why.contains("`flyball resume worker --data data`"), "{why}");
     scene.ask(&["resume", "worker"]).with_code(0);
     is(&scene, "worker", "awaiting");
 }

@@ -24,7 +24,7 @@ pub(super) struct HistoryIndex {
 }
 
 /// What the database's entries mean. Another number makes every index anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Under this key stands how far the log was read. No table's keys begin so.
 const REACHED: &[u8] = b"\0reached";

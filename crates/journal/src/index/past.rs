@@ -83,6 +83,12 @@ impl History {
         self.records(|index| index.tree_of(run))
     }
 
+    /// For what became of an event, in any process: where it is taken in, its runs begin, it waits for too long, and an
+    /// operator has it handled once more or gives it up.
+    pub fn of_event(&mut self, event_id: &str) -> Result<Arc<[Record]>, Error> {
+        self.records(|index| index.of_event(event_id))
+    }
+
     /// For the [`Runs`] of a process, or of all: of those that began last, the last `count`.
     pub fn newest_runs(&mut self, process: Option<&str>, count: usize) -> Result<Arc<[Record]>, Error> {
         self.records(|index| index.newest_runs(process, count))

@@ -52,7 +52,8 @@ pub enum Table {
     Run = b'r',
     /// Events that a run caused.
     Caused = b'c',
-    /// Of a process and an event: it is taken in, and runs that handle it begin.
+    /// Of a process and an event: it is taken in, runs that handle it begin, it waits for too long, and what an
+    /// operator makes of it when its run failed.
     Event = b'e',
     /// Runs whose last word is not their end; these have no postings.
     Unfinished = b'u',

@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Until;
 use super::start::Running;
 use crate::cli::output::{self, colour};
+use crate::cli::suggest::command;
 use crate::cli::{Output, doubt};
 use crate::instance::DataDir;
 use crate::words::counted;
@@ -262,8 +263,8 @@ fn print(summary: &Summary, data: &DataDir) {
     }
     if summary.calls_in_doubt > 0 {
         let are = if summary.calls_in_doubt == 1 { "is" } else { "are" };
-        let (calls, data) = (counted(summary.calls_in_doubt, "call"), data.path().display());
-        output::line(&format!("  {calls} {are} in doubt: see `flyball indoubt --data {data}`"));
+        let (calls, indoubt) = (counted(summary.calls_in_doubt, "call"), command(data, "indoubt"));
+        output::line(&format!("  {calls} {are} in doubt: see `{indoubt}`"));
     }
 }
 

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::remedy;
 use crate::cli::ask;
-use crate::cli::past::{damage_advice, price, short};
+use crate::cli::past::{damage_advice, price, short, words};
+use crate::cli::suggest::command;
 use crate::cli::times::{instant, rewritten};
 use crate::instance::DataDir;
 use crate::words::counted;
@@ -61,7 +62,8 @@ impl Standing {
         let waiting = fold.open_events.values().filter(|event| !begun(event)).cloned().collect();
         let retries = fold.open_runs.iter().filter_map(|(run, open)| Some((run.0.clone(), open.retry_at?))).collect();
         // A call that is on its way is in doubt as soon as nobody is there to hear its answer.
-        let mut in_doubt = if live.is_some() { doubts(unfinished) } else { doubts_left(unfinished) };
+        let runs_on = live.is_some() || silent.is_some();
+        let mut in_doubt = if runs_on { doubts(unfinished) } else { doubts_left(unfinished) };
         in_doubt.retain(|doubt| doubt.process == name);
         let (state, reason) = live.as_ref().map_or((fold.state, &fold.reason), |live| (live.state, &live.reason));
         Self {
@@ -82,20 +84,26 @@ impl Standing {
         }
     }
 
+    /// Whoever knows more could be asked.
+    pub fn is_whole(&self) -> bool {
+        self.silent.is_none()
+    }
+
     /// It, for people.
     pub fn lines(&self, data: &DataDir) -> Vec<String> {
         let mut lines = vec![format!("{} ({}) {}", self.process, self.process_id, self.headline())];
         if let Some(what) = &self.damage {
             lines.push(format!("  damaged   {}", damage_advice(what)));
-        } else if let Some(why) = &self.silent {
+        }
+        if let Some(why) = &self.silent {
             lines.push(format!("  silent    {why}"));
-        } else if self.live.is_none() {
-            lines.push(format!("  nobody runs it: `flyball run DIR --data {}` goes on from here", data.path().display()));
+        } else if self.live.is_none() && self.damage.is_none() {
+            lines.push(format!("  nobody runs it: `{}` goes on from here", command(data, "run DIR")));
         }
         if self.live.as_ref().is_some_and(|live| live.disk_full) {
             lines.push("  disk      is full: no event is accepted and no run begun until there is room".to_owned());
         }
-        lines.extend(self.live.iter().flat_map(remedy::lines));
+        lines.extend(self.live.iter().flat_map(|live| remedy::lines(live, data)));
         lines.extend(self.live.iter().flat_map(|live| &live.triggers).flat_map(trigger));
         if let Some(first) = self.waiting.first() {
             let (count, kind, since) = (self.waiting.len(), &first.trigger_type, instant(first.timestamp));
@@ -103,7 +111,10 @@ impl Standing {
         }
         for run in &self.open {
             lines.push(match run.outcome {
-                RunOutcome::Held => format!("  held      run {}: {} (see `flyball indoubt`)", run.run, short(&run.said)),
+                _ if run.decided => format!("  decided   run {}: {}", run.run, words(run, data)),
+                RunOutcome::Held => {
+                    format!("  held      run {}: {} (see `{}`)", run.run, short(&run.said), command(data, "indoubt"))
+                }
                 _ => match self.retries.get(&run.run.0) {
                     Some(at) => format!("  retry     run {} at {}: {}", run.run, instant(*at), short(&run.said)),
                     None => format!("  open      run {} since {}, attempt {}", run.run, instant(run.started), run.attempts),
@@ -111,15 +122,17 @@ impl Standing {
             });
         }
         for doubt in &self.in_doubt {
-            let (tool, run) = (&doubt.tool, &doubt.run);
-            lines.push(format!("  in doubt  {tool}, in run {run}: it may have happened, or not (see `flyball indoubt`)"));
+            let (tool, run, see) = (&doubt.tool, &doubt.run, command(data, "indoubt"));
+            lines.push(format!("  in doubt  {tool}, in run {run}: it may have happened, or not (see `{see}`)"));
         }
         if self.events.dead_lettered > 0 {
             lines.push(format!(
-                "  dead      {} failed for good (see `flyball dlq list`)",
-                counted(self.events.dead_lettered, "event")
+                "  dead      {} failed for good (see `{}`)",
+                counted(self.events.dead_lettered, "event"),
+                command(data, "dlq list")
             ));
         }
+        lines.extend(expired(self.events.expired));
         if let Some(run) = &self.last_run {
             lines.push(format!("  last run  {} ({}): {}", run.run, run.outcome, short(&run.said)));
         }
@@ -132,6 +145,9 @@ impl Standing {
     fn headline(&self) -> String {
         let why = if self.reason.is_empty() { String::new() } else { format!(": {}", short(&self.reason)) };
         match (self.live.is_some(), self.state.is_over()) {
+            _ if self.silent.is_some() => {
+                format!("was last recorded as {}{why}; the runtime could not be asked", self.state)
+            }
             (true, _) => format!("is {}{why}", self.state),
             (false, true) => format!("was {} when it was last heard of{why}", self.state),
             (false, false) => format!("was cut off while it was {}{why}", self.state),
@@ -148,6 +164,11 @@ async fn status(data: &DataDir, name: &str) -> Result<Option<ProcessStatus>> {
     };
     let mut status = ask::reached(control.node_status().await, &instance)?;
     Ok(status.processes.remove(name))
+}
+
+fn expired(count: u64) -> Option<String> {
+    let were = if count == 1 { "was given up: it" } else { "were given up: they" };
+    (count > 0).then(|| format!("  expired   {} {were} waited for longer than max_age", counted(count, "event")))
 }
 
 /// `INSTANT: WHY` with the instant as people read it.

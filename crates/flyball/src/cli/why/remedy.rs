@@ -5,23 +5,27 @@ use flyball_journal::{IDLE, LifecycleState};
 use flyball_runtime::ProcessStatus;
 use serde_json::Value;
 
+use crate::cli::suggest::command;
 use crate::cli::times::instant;
+use crate::instance::DataDir;
 
 /// How a budget's reason for a pause begins and ends; between lie the fields of the limits.
 const BUDGET_REASON: (&str, &str) = ("budget: ", " reached");
 
 /// What keeps a live instance's process from running, and the command that lets it.
-pub fn lines(live: &ProcessStatus) -> Vec<String> {
+pub fn lines(live: &ProcessStatus, data: &DataDir) -> Vec<String> {
     let name = &live.name;
     match live.state {
         LifecycleState::Suspended if live.reason == IDLE => Vec::new(),
         LifecycleState::Suspended => {
             let mut lines = spent(live);
             let stays = if lines.is_empty() { "" } else { " sooner; the limit stays as it is" };
-            lines.push(format!("  resume    `flyball resume {name}` ends the pause{stays}"));
+            lines.push(format!("  resume    `{}` ends the pause{stays}", command(data, &format!("resume {name}"))));
             lines
         }
-        LifecycleState::Stopped | LifecycleState::Failed => vec![format!("  start     `flyball start {name}` starts it again")],
+        LifecycleState::Stopped | LifecycleState::Failed => {
+            vec![format!("  start     `{}` starts it again", command(data, &format!("start {name}")))]
+        }
         _ => Vec::new(),
     }
 }

@@ -59,6 +59,16 @@ impl HistoryIndex {
         Ok(records.into_values().collect())
     }
 
+    /// The records that take in the event with this id, begin its runs, give it up or have it handled once more, in
+    /// any process.
+    pub fn of_event(&self, event_id: &str) -> Result<Vec<Record>, Halt> {
+        let mut records = Vec::new();
+        for process in self.names()? {
+            records.extend(self.postings(Table::Event, &[&process, event_id])?);
+        }
+        self.fetch(&records)
+    }
+
     /// The records of the newest `count` runs, of one process or of all.
     pub fn newest_runs(&self, process: Option<&str>, count: usize) -> Result<Vec<Record>, Halt> {
         let (mut records, mut left) = (Records::new(), count);

@@ -101,7 +101,10 @@ impl Lists {
                     self.put(Table::Caused, &[&cause.run], posting);
                 }
             }
-            Entry::InvocationStart { event_id, .. } => self.put(Table::Event, &[process, event_id], posting),
+            Entry::InvocationStart { event_id, .. }
+            | Entry::Expired { event_id, .. }
+            | Entry::Redelivered { event_id, .. }
+            | Entry::Dismissed { event_id, .. } => self.put(Table::Event, &[process, event_id], posting),
             _ => {}
         }
     }
