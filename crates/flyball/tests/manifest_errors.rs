@@ -390,3 +390,17 @@ fn a_webhooks_keys_are_not_known_and_what_is_nearly_a_name_is_a_warning() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("'paylod' is taken for a key of the payload; did you mean 'payload'?"), "{told:?}");
 }
+
+#[test]
+fn seconds_that_may_be_meant_to_come_first_are_a_warning() {
+    let warnings = |expression: &str| {
+        let text = format!("name: a\ntriggers:\n  - {{type: cron, cron_expression: \"{expression}\"}}\n");
+        parse(&text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = warnings("0 */5 * * * *");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("every second of each minute that fits") && told[0].contains("`*/5 * * * * 0`"), "{told:?}");
+    for meant in ["*/5 * * * *", "*/5 * * * * 0", "* * * * * */10", "* * * * * *"] {
+        assert!(warnings(meant).is_empty(), "{meant}");
+    }
+}

@@ -186,7 +186,9 @@ impl IntentToolbox {
         match serde_json::from_str::<Reconciled>(&reply.text) {
             Ok(Reconciled { happened: false, .. }) => Settled::DidNotHappen,
             Ok(Reconciled { happened: true, result }) => Settled::Happened(ToolReply::ok(as_text(result))),
-            Err(error) => Settled::Unknown(format!("{name} gave no answer that can be read: {error}")),
+            Err(error) => Settled::Unknown(format!(
+                r#"{name} is to answer {{"happened": true or false, "result": …}}, and its answer cannot be read so: {error}"#
+            )),
         }
     }
 }

@@ -59,6 +59,15 @@ pub(in crate::manifest) fn is_told(checker: &Checker<'_>, hook: &Hook) -> bool {
     !["webhook_port", "webhook_path", "webhook_host"].into_iter().any(wrong)
 }
 
+/// Of six fields that end in `*`, what they would be with the seconds first, as in Quartz and Spring. `* * * * * *` is what
+/// it looks like, either way.
+fn every_second(expression: &str) -> Option<String> {
+    let fields: Vec<&str> = expression.split_whitespace().collect();
+    let [seconds, rest @ ..] = &fields[..] else { return None };
+    let suspicious = fields.len() == 6 && fields[5] == "*" && fields.iter().any(|field| *field != "*");
+    suspicious.then(|| format!("{} {seconds}", rest.join(" ")))
+}
+
 /// The keys of a trigger's payload, where they are always the same.
 fn keys(kind: TriggerKind) -> Option<&'static [&'static str]> {
     match kind {
@@ -104,8 +113,12 @@ impl Rules<'_, '_> {
         // Where it is missing that is reported already.
         let Some(expression) = &trigger.cron_expression else { return };
         let zone = trigger.cron_timezone.as_deref();
+        let field = format!("{path}.cron_expression");
         if let Err(error) = Cron::parse(expression, None) {
-            self.fault(&format!("{path}.cron_expression"), reason(&error), "");
+            self.fault(&field, reason(&error), "");
+        } else if let Some(first) = every_second(expression) {
+            let message = "the sixth field is the seconds, and `*` there fires every second of each minute that fits";
+            self.doubt(&field, message, &format!("put the seconds last: `{first}`"));
         }
         // Of a schedule that is surely right, so that both mistakes are told.
         if let Err(error) = Cron::parse(EVERY_MINUTE, zone) {

@@ -181,7 +181,8 @@ fn stretches(plan: &Plan, tally: &Tally) {
                 let lines = lines_of(&text);
                 for (number, line) in lines.iter().enumerate() {
                     for last in &lines[number..] {
-                        let range = line.start..last.start + last.len() / 2;
+                        // Of a long line little is enough.
+                        let range = line.start..last.start + (last.len() / 2).min(150);
                         if range.len() > BLOCK {
                             break;
                         }
@@ -300,13 +301,16 @@ async fn judge(truth: &Truth, harm: &Harm) -> Result<(), String> {
             return Err("whoever audits finds nothing (P18)".into());
         }
     }
+    // A life cuts off what is torn, so this is asked before.
+    let most = PROCESSES.map(|process| truth.may_be_torn(&disk, process).filter(|_| !older));
     let outside = truth.outside.fork();
     let begun = Life::begin(&disk, truth.segment, &outside).await;
     // What this version does not understand, it refuses to read at all: that is loud enough.
     let Ok((life, recovery)) = begun else { return Ok(()) };
-    let reported = recovery.torn.is_some() || !recovery.damaged.is_empty() || !recovery.mended.is_empty();
+    // What was mended had lost nothing.
+    let reported = recovery.torn.is_some() || !recovery.damaged.is_empty();
     let none = Vec::new();
-    for process in PROCESSES {
+    for (process, most) in PROCESSES.into_iter().zip(most) {
         let records = recovery.processes.get(process).unwrap_or(&none);
         let damaged = recovery.damaged.contains_key(process);
         match (damaged, life.refused.get(process)) {
@@ -320,7 +324,7 @@ async fn judge(truth: &Truth, harm: &Harm) -> Result<(), String> {
         if missing > 0 && !reported && !older {
             return Err(format!("the last {missing} records of {process} are gone, and nobody says so (P10)"));
         }
-        if !older && truth.may_be_torn(&disk, process).is_some_and(|most| missing > most) {
+        if most.is_some_and(|most| missing > most) {
             return Err(format!(
                 "{missing} records of {process} are gone that were durable, and it is started all the same (P10)"
             ));

@@ -53,7 +53,11 @@ async fn evidence() -> Result<(), String> {
     }
     compact(&log)?;
     log.close();
-    if segments(&disk).contains(&first) { Ok(()) } else { Err(format!("{first} is gone, with what was left of a damaged process")) }
+    if segments(&disk).contains(&first) {
+        Ok(())
+    } else {
+        Err(format!("{first} is gone, with what was left of a damaged process"))
+    }
 }
 
 /// Events of a round: some make a checkpoint due.

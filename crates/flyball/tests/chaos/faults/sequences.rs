@@ -89,14 +89,18 @@ impl fmt::Display for Full {
 pub fn out_of_room(plan: &Plan, tally: &Tally) {
     tally.part("a log that finds room for a part of its n-th write, every n, then for all; then it is killed");
     let base = base();
-    let mut all = Vec::new();
+    // What a large record leaves behind is longer than what comes in its place.
+    let (mut large, mut others) = (Vec::new(), Vec::new());
     for steps in sequences(3) {
         let Ok(steps) = <[Step; 3]>::try_from(steps) else { continue };
         let operations = block_on(operations(&base, &steps[..1]));
-        let rooms = [0, 100, 400, usize::MAX];
+        let all = if steps[0] == Large { &mut large } else { &mut others };
+        let rooms = [0, 100, 700, usize::MAX];
         all.extend((0..operations).flat_map(|stop| rooms.map(|room| Full { steps, stop, room })));
     }
-    tally.each(THREADS, &plan.sample(all, 150), |full| block_on(goes_on(&base, full)));
+    for (all, some) in [(large, 150), (others, 30)] {
+        tally.each(THREADS, &plan.sample(all, some), |full| block_on(goes_on(&base, full)));
+    }
 }
 
 /// What was refused is not there, what was promised is, and nothing was being written when the process was killed.

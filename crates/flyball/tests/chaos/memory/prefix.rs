@@ -14,10 +14,10 @@ pub struct Prefixes {
 }
 
 impl Prefixes {
-    /// Of what is recovered where nothing is wrong, and of all that was ever `written`.
-    pub fn of(processes: &BTreeMap<String, Vec<Record>>, written: Vec<Record>) -> Self {
+    /// Of all that was ever `written`, before and after checkpoints.
+    pub fn of(written: Vec<Record>) -> Self {
         let states = |name: &'static str| {
-            let records = processes.get(name).map(Vec::as_slice).unwrap_or_default();
+            let records = written.iter().filter(|record| record.process == name);
             let mut fold = ProcessFold::default();
             let mut states = vec![state(&fold)];
             for record in records {

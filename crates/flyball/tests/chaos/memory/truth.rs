@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::DateTime;
+use flyball::core_agent::Change;
 use flyball::journal::{Entry, MemoryStorage, ProcessFold, read_storage};
 use serde_json::{Map, json};
 
@@ -71,7 +73,7 @@ impl Truth {
         let (_, recovery) = open(&disk.fork(), segment).expect("the journal is whole");
         assert!(recovery.torn.is_none() && recovery.damaged.is_empty(), "{recovery:?}");
         let written = read_storage(&disk).expect("the journal can be read");
-        let prefixes = Prefixes::of(&recovery.processes, written);
+        let prefixes = Prefixes::of(written);
         let names = segments(&disk);
         let whole_until = names.into_iter().map(|name| (name.clone(), boundaries(&bytes(&disk, &name)))).collect();
         Self { disk, segment, outside, prefixes, whole_until }
@@ -110,9 +112,11 @@ impl Truth {
     }
 }
 
-/// Writes a checkpoint of `shop`, between two lives.
+/// Writes a checkpoint of `shop`, between two lives, and before it something that the checkpoint alone would tell.
 async fn checkpoint(disk: &MemoryStorage, segment: u64) {
     let (log, _) = open(disk, segment).expect("it opens");
+    let change = Change { key: "k".into(), value: json!(7), source: "suite".into(), at: DateTime::UNIX_EPOCH };
+    log.process("shop").append(vec![Entry::ContextUpdate { changes: vec![change] }]).await.expect("appended");
     let fold = Box::new(ProcessFold::of(&log.records("shop").expect("read")));
     let entry = Entry::Checkpoint { fold, layers: Map::new() };
     log.process("shop").append(vec![entry]).await.expect("appended");
