@@ -59,9 +59,9 @@ pub(in crate::manifest) fn is_told(checker: &Checker<'_>, hook: &Hook) -> bool {
     !["webhook_port", "webhook_path", "webhook_host"].into_iter().any(wrong)
 }
 
-/// Of six fields that end in `*`, what they would be with the seconds first, as in Quartz and Spring. `* * * * * *` is what
-/// it looks like, either way.
-fn every_second(expression: &str) -> Option<String> {
+/// Of six fields that end in `*`, and so may be meant with the seconds first as in Quartz and Spring: the same with the
+/// seconds last. `* * * * * *` is what it looks like, either way.
+fn seconds_last(expression: &str) -> Option<String> {
     let fields: Vec<&str> = expression.split_whitespace().collect();
     let [seconds, rest @ ..] = &fields[..] else { return None };
     let suspicious = fields.len() == 6 && fields[5] == "*" && fields.iter().any(|field| *field != "*");
@@ -116,9 +116,9 @@ impl Rules<'_, '_> {
         let field = format!("{path}.cron_expression");
         if let Err(error) = Cron::parse(expression, None) {
             self.fault(&field, reason(&error), "");
-        } else if let Some(first) = every_second(expression) {
+        } else if let Some(meant) = seconds_last(expression) {
             let message = "the sixth field is the seconds, and `*` there fires every second of each minute that fits";
-            self.doubt(&field, message, &format!("put the seconds last: `{first}`"));
+            self.doubt(&field, message, &format!("put the seconds last: `{meant}`"));
         }
         // Of a schedule that is surely right, so that both mistakes are told.
         if let Err(error) = Cron::parse(EVERY_MINUTE, zone) {
