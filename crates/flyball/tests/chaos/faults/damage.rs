@@ -18,15 +18,25 @@ const THREADS: usize = 8;
 
 const BLOCK: usize = 4096;
 
-const PLAIN: Recipe = Recipe { segment: 4096, padding: 0, checkpoint: false, event_last: false };
+const PLAIN: Recipe = Recipe { segment: 4096, padding: 0, checkpoint: false, one_run: false, event_last: false };
+
+const CHECKPOINT: Recipe = Recipe { checkpoint: true, segment: 1 << 16, ..PLAIN };
 
 /// The journals that are damaged.
 fn truths() -> Vec<(&'static str, Truth)> {
     vec![
         ("the intent is the last batch", Truth::made(PLAIN)),
         ("events came in after the intent", Truth::made(Recipe { event_last: true, ..PLAIN })),
-        ("a checkpoint stands between the runs", Truth::made(Recipe { checkpoint: true, segment: 1 << 16, ..PLAIN })),
+        ("a checkpoint stands between the runs", Truth::made(CHECKPOINT)),
     ]
+}
+
+/// And one in which nothing of the process follows its checkpoint. It is not cut: its last two segments are all of it,
+/// and so much that was durable goes with a torn end in no fault, so that nothing in the rest can tell what went.
+fn truths_to_damage() -> Vec<(&'static str, Truth)> {
+    let mut truths = truths();
+    truths.push(("a checkpoint is the last batch", Truth::made(Recipe { one_run: true, ..CHECKPOINT })));
+    truths
 }
 
 pub fn cut(plan: &Plan, tally: &Tally) {
@@ -47,7 +57,7 @@ pub fn cut(plan: &Plan, tally: &Tally) {
 }
 
 pub fn flips(plan: &Plan, tally: &Tally) {
-    for (number, (name, truth)) in (0..).zip(truths()) {
+    for (number, (name, truth)) in (0..).zip(truths_to_damage()) {
         let mut random = plan.random(number);
         let places = places(&truth);
         let mut flip = |(segment, at): &(String, usize)| (segment.clone(), *at, 1_u8 << random.below(8));
@@ -171,7 +181,7 @@ pub fn blocks(plan: &Plan, tally: &Tally) {
 
 /// Wherever a block may begin and end: each stretch of up to 4 KiB from the start of a line to the middle of one.
 fn stretches(plan: &Plan, tally: &Tally) {
-    for (name, truth) in truths() {
+    for (name, truth) in truths_to_damage() {
         for (what, byte) in [("zeroed", 0), ("blank", b'\n')] {
             tally.part(format!("any lines up to the middle of one, 4 KiB at most, {what} ({name})"));
             let (mut delicate, mut others) = (Vec::new(), Vec::new());

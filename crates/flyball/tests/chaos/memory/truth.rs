@@ -28,15 +28,17 @@ pub struct Recipe {
     pub segment: u64,
     /// The payloads are this long, so that the journal has many blocks.
     pub padding: usize,
-    /// A checkpoint stands between the two runs.
+    /// A checkpoint of `shop` follows its first run.
     pub checkpoint: bool,
+    /// The machine went down before there was a second run.
+    pub one_run: bool,
     /// An event came in after the call that was never answered.
     pub event_last: bool,
 }
 
 impl Truth {
-    /// One run of `shop` is done, with a call of each kind; a second one was cut off between the intent of
-    /// an irreversible call, which arrived, and its result. `other` did something of its own.
+    /// One run of `shop` is done, with a call of each kind; a second one, if there is one, was cut off between the
+    /// intent of an irreversible call, which arrived, and its result. `other` did something of its own.
     pub fn made(recipe: Recipe) -> Self {
         let (disk, outside) = (MemoryStorage::default(), Outside::new());
         let padded = |key: &str, what: &str| {
@@ -53,6 +55,9 @@ impl Truth {
         });
         if recipe.checkpoint {
             block_on(checkpoint(&disk, recipe.segment));
+        }
+        if recipe.one_run {
+            return Self::of(disk, recipe.segment, outside);
         }
         let image = block_on(async {
             let (life, _) = Life::begin(&disk, recipe.segment, &outside).await.expect("it begins");
