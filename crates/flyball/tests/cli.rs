@@ -12,6 +12,8 @@ mod doubt;
 mod frozen;
 #[path = "cli/hangup.rs"]
 mod hangup;
+#[path = "cli/logged.rs"]
+mod logged;
 #[path = "cli/places.rs"]
 mod places;
 #[path = "cli/resolve.rs"]
@@ -157,8 +159,8 @@ fn an_event_that_a_filter_keeps_out_is_counted_with_its_reason() {
     let reason = "filter_expression failed: there is no key 'rows'; `has` asks whether there is";
     assert!(trigger["last_filtered"].as_str().is_some_and(|last| last.ends_with(reason)), "{trigger}");
     let told = scene.ask(&["why", "analyst"]).with_code(0).stdout;
-    let line = told.lines().find(|line| line.starts_with("  filter    event-")).expect("why tells of it");
-    assert!(line.contains(" (event) let 2 events not through, the last at ") && line.ends_with(reason), "{told}");
+    let line = told.lines().find(|line| line.starts_with("  filter    event alert.critical let 2 ")).expect("why tells of it");
+    assert!(line.contains(" events not through, the last at ") && line.ends_with(reason), "{told}");
 }
 
 #[test]

@@ -71,6 +71,9 @@ pub struct TriggerStatus {
     pub id: String,
     /// Its kind.
     pub kind: String,
+    /// What it waits for, as whoever configured it would say it; empty where an older runtime tells of it.
+    #[serde(default)]
+    pub label: String,
     /// Events it brought since the process started.
     pub fired: u64,
     /// Events that its filter did not let through, since then.

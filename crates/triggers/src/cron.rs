@@ -204,6 +204,10 @@ impl Trigger for CronTrigger {
         "cron"
     }
 
+    fn label(&self) -> String {
+        format!("`{}` ({})", self.cron.expression(), self.cron.timezone())
+    }
+
     fn overlap(&self) -> Overlap {
         self.config.overlap
     }

@@ -64,6 +64,11 @@ impl Trigger for EventTrigger {
         "event"
     }
 
+    fn label(&self) -> String {
+        let from = self.source.as_ref().map(|source| format!(" from {source}"));
+        format!("{}{}", self.pattern, from.unwrap_or_default())
+    }
+
     fn lingers(&self) -> bool {
         true
     }

@@ -173,6 +173,11 @@ impl Trigger for FileWatchTrigger {
         "file_watch"
     }
 
+    fn label(&self) -> String {
+        let patterns = self.config.watch_patterns.join(" ");
+        format!("{} {patterns}", self.filter.root().display()).trim_end().to_owned()
+    }
+
     async fn open(&mut self, cursor: &Cursor) -> Result<(), Error> {
         let known = cursor.clone();
         // The watch comes before the look, so that nothing falls between them.

@@ -34,6 +34,10 @@ impl Trigger for Filtered {
         self.inner.kind()
     }
 
+    fn label(&self) -> String {
+        self.inner.label()
+    }
+
     fn filter_counts(&self) -> Option<watch::Receiver<FilterCounts>> {
         Some(self.filter.counts())
     }

@@ -58,6 +58,10 @@ impl Trigger for MessageTrigger {
         "message"
     }
 
+    fn label(&self) -> String {
+        self.pattern.to_string()
+    }
+
     fn lingers(&self) -> bool {
         true
     }

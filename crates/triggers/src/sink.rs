@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flyball_core_agent::{TriggerEvent, nesting};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use crate::{Filter, Overlap};
 
@@ -18,6 +19,8 @@ pub struct Sink {
     offers: mpsc::Sender<News>,
     /// All must want an event.
     filters: Vec<Arc<Filter>>,
+    /// Whose filters they are, for the log: whoever offers may be anywhere.
+    span: Span,
 }
 
 /// What a trigger has to say.
@@ -101,7 +104,7 @@ impl Sink {
     /// further ones wait at their trigger.
     pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<News>) {
         let (offers, taken) = mpsc::channel(capacity);
-        (Self { offers, filters: Vec::new() }, taken)
+        (Self { offers, filters: Vec::new(), span: Span::none() }, taken)
     }
 
     /// A sink to the same process which offers it only what `filter` wants, and what the filters of
@@ -110,6 +113,7 @@ impl Sink {
     pub fn filtered(&self, filter: Arc<Filter>) -> Self {
         let mut filtered = self.clone();
         filtered.filters.push(filter);
+        filtered.span = Span::current();
         filtered
     }
 
@@ -129,7 +133,7 @@ impl Sink {
             return Err(Refusal::TooDeep);
         }
         for filter in &self.filters {
-            if let Err(refusal) = filter.admit(&event) {
+            if let Err(refusal) = self.span.in_scope(|| filter.admit(&event)) {
                 if !cursor.is_empty() {
                     self.moved(Moved { trigger_id: event.trigger_id, cursor, skipped: 0, why: String::new() }).await?;
                 }

@@ -29,6 +29,12 @@ pub trait Trigger: Send {
     /// `cron`, `webhook`, `file_watch`, `event`, `message`.
     fn kind(&self) -> &'static str;
 
+    /// What it waits for, as whoever configured it would say it: a schedule, an address, a topic. Its id where
+    /// nothing better is known.
+    fn label(&self) -> String {
+        self.id().to_owned()
+    }
+
     /// What its filter has done so far, and each change of that; `None` where it has no filter.
     fn filter_counts(&self) -> Option<watch::Receiver<FilterCounts>> {
         None

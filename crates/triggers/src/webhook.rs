@@ -84,6 +84,10 @@ impl Trigger for WebhookTrigger {
         "webhook"
     }
 
+    fn label(&self) -> String {
+        format!("{}{}", self.address, self.config.webhook_path)
+    }
+
     fn remark(&self) -> Option<String> {
         (!self.config.is_signed()).then(|| "unsigned".to_owned())
     }
@@ -106,7 +110,9 @@ impl Trigger for WebhookTrigger {
         };
         let guarded = self.address.ip().is_loopback() && !self.config.is_signed();
         let header = self.config.header().to_ascii_lowercase();
-        let door = Door { id: self.id, config: self.config, header, guarded, clock: self.clock, sink: sink.clone() };
+        // Its requests are answered by tasks of whichever process opened the port.
+        let span = tracing::Span::current();
+        let door = Door { id: self.id, config: self.config, header, guarded, clock: self.clock, sink: sink.clone(), span };
         place.serve(Arc::new(door));
         tokio::select! {
             () = sink.closed() => Error::Unavailable("the process is not taking events".to_owned()),

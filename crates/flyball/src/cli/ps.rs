@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use flyball_journal::LifecycleState;
-use flyball_runtime::ProcessStatus;
+use flyball_runtime::{ProcessStatus, TriggerStatus};
 use owo_colors::AnsiColors;
 
 use super::suggest::command;
@@ -80,8 +80,8 @@ fn remarks(process: &ProcessStatus, data: &DataDir) -> Vec<String> {
     let dead = process.events.dead_lettered;
     let dead = (dead > 0).then(|| format!("{}: see `{}`", counted(dead, "dead letter"), command(data, "dlq list")));
     let triggers = process.triggers.iter().flat_map(|trigger| {
-        let ended = trigger.error.as_ref().map(|error| format!("trigger {} ended: {error}", trigger.id));
-        let remark = trigger.remark.as_ref().map(|remark| format!("trigger {} is {remark}", trigger.id));
+        let ended = trigger.error.as_ref().map(|error| format!("{} ended: {error}", named(trigger)));
+        let remark = trigger.remark.as_ref().map(|remark| format!("{} is {remark}", named(trigger)));
         ended.into_iter().chain(remark)
     });
     let held = process.held_runs.iter().map(|(run, why)| {
@@ -89,6 +89,12 @@ fn remarks(process: &ProcessStatus, data: &DataDir) -> Vec<String> {
         format!("held run {run}: {why} (see `{}`)", command(data, "indoubt"))
     });
     full.into_iter().chain(dead).chain(triggers).chain(held).collect()
+}
+
+/// A trigger as its manifest has it.
+pub fn named(trigger: &TriggerStatus) -> String {
+    let TriggerStatus { id, kind, label, .. } = trigger;
+    format!("{kind} {}", if label.is_empty() { id } else { label })
 }
 
 fn age(seconds: f64) -> String {

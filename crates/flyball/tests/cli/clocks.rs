@@ -27,15 +27,21 @@ fn why_tells_when_a_clock_strikes_next_and_what_it_let_pass() {
     let next = lines(&scene, "  next  ");
     assert_eq!(next.len(), 2, "{next:?}");
     // The year begins an hour earlier in Zurich.
-    assert!(next.iter().any(|line| line.contains("23:00:00 +00:00, by cron-")), "{next:?}");
-    assert!(next.iter().all(|line| line.ends_with(" (cron)")), "{next:?}");
+    assert!(next.iter().any(|line| line.contains("23:00:00 +00:00, by cron `")), "{next:?}");
+    assert!(next.iter().all(|line| line.contains(", by cron `") && line.ends_with(")")), "{next:?}");
 
     // Nothing is handled while it is paused, so all that come after the first of then pass.
     scene.ask(&["pause", "clock", "--why", "a look at what passes"]).with_code(0);
     let skipped = || lines(&scene, "  skipped  ").into_iter().next();
     let line = eventually(LONG, skipped).expect("why tells of it");
     let reason = " came while an earlier one was not handled yet";
-    assert!(line.contains(" (cron) let ") && line.contains(" pass, the last because ") && line.ends_with(reason), "{line}");
+    assert!(
+        line.contains("  skipped   cron `")
+            && line.contains(") let ")
+            && line.contains(" pass, the last because ")
+            && line.ends_with(reason),
+        "{line}"
+    );
     live.signal("TERM");
     live.end(LONG).with_code(0);
     assert!(lines(&scene, "  next  ").is_empty(), "nobody waits for it any more");

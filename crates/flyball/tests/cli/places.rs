@@ -55,7 +55,7 @@ fn a_run_says_when_it_takes_events_and_which_webhooks_anyone_can_reach() {
     live.says(&format!("http://127.0.0.1:{port}/webhook of a is unsigned: whoever reaches it"));
     live.says(". ready");
     let ps = scene.ask(&["status"]).with_code(0).stdout;
-    assert!(ps.contains(" is unsigned\n") && !ps.contains("whoever"), "{ps}");
+    assert!(ps.contains(&format!("webhook 127.0.0.1:{port}/webhook is unsigned\n")) && !ps.contains("whoever"), "{ps}");
     let open =
         finish(scene.flyball(&["run", "example", "--data", "other", "--listen", "0.0.0.0:0"]).env_remove("FLYBALL_TOKEN"), LONG);
     let told = open.with_code(1).stderr;

@@ -8,6 +8,7 @@ use flyball_journal::{Appended, Entry, IDLE};
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::task::JoinError;
+use tracing::Instrument;
 
 use super::commands::{Answer, Command, Commands, Start, Stop};
 use super::life::{ASKED_TO_STOP, End, Life};
@@ -58,7 +59,7 @@ pub(super) async fn drive(life: &mut Life, commands: &mut Commands) -> End {
             },
             Some(ended) = life.runs.join_next() => life.run_ended(ended),
             heard = life.reception.next() => life.hear(heard),
-            ended = life.listeners.next_ended() => { life.listeners.ended(&life.spec.name, ended); Next::GoOn }
+            ended = life.listeners.next_ended() => { life.listeners.ended(ended); Next::GoOn }
             () = sleep_until(&*clock, due) => life.on_due().await,
             // An error says that the runtime is gone, and with it whoever could shut the gate.
             Ok(()) = life.gate.changed() => Next::GoOn,
@@ -99,7 +100,7 @@ impl Life {
                 _ if self.pause.is_some() => break,
                 Choice::Begin { run, event, attempt } => self.begin_run(run, event, attempt)?,
                 Choice::GiveUp { run, event_id, why } => {
-                    tracing::error!(process = %self.spec.name, %run, %why, "an event is a dead letter");
+                    tracing::error!(%run, %why, "an event is a dead letter");
                     self.reception.push(Entry::Error { run, event_id, error: why, last: true, retry_at: None })?;
                 }
                 Choice::Nothing => break,
@@ -156,7 +157,7 @@ impl Life {
             delivery: self.spec.delivery,
             failures,
         };
-        self.runs.spawn(task.run().map(Some));
+        self.runs.spawn(task.run().map(Some).in_current_span());
         Ok(())
     }
 
@@ -196,12 +197,13 @@ impl Life {
             // place is kept until it is stored.
             if (&mut finishing).now_or_never().is_none() {
                 let cut = self.cut.clone();
-                self.runs.spawn(async move {
+                let kept = async move {
                     tokio::select! {
                         () = finishing => None,
                         () = cut.cancelled() => None,
                     }
-                });
+                };
+                self.runs.spawn(kept.in_current_span());
             }
         }
         let failures = self.reception.fold.consecutive_failures;

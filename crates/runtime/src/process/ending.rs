@@ -46,7 +46,7 @@ impl Life {
     async fn stopped(&mut self, why: &str) {
         if let Err(error) = self.end(LifecycleState::Stopped, why).await {
             // An order to stop is obeyed all the same.
-            tracing::error!(process = %self.spec.name, %error, "that the process has stopped could not be recorded");
+            tracing::error!(%error, "that the process has stopped could not be recorded");
         }
     }
 

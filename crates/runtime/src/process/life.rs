@@ -226,7 +226,7 @@ impl Life {
             }
         };
         if let Err(error) = recorded {
-            tracing::error!(process = %self.spec.name, %error, "that the process is not up could not be recorded");
+            tracing::error!(%error, "that the process is not up could not be recorded");
         }
     }
 
@@ -236,7 +236,7 @@ impl Life {
         if let Some(on_stop) = self.on_stop.take()
             && tokio::time::timeout(CLEANUP_TIME, on_stop).await.is_err()
         {
-            tracing::warn!(process = %self.spec.name, "letting the process's parts go took too long and was given up");
+            tracing::warn!("letting the process's parts go took too long and was given up");
         }
         let moved = self.move_to(state, reason);
         let durable = self.reception.journal.append(Vec::new()).await.map_err(|error| error.to_string());

@@ -7,6 +7,7 @@ use flyball_journal::ProcessFold;
 use flyball_triggers::{FilterCounts, Overlap, Sink, Trigger};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::reception::Reception;
 use crate::TriggerStatus;
@@ -34,6 +35,7 @@ pub(crate) struct Listening {
 struct OneTrigger {
     id: String,
     kind: &'static str,
+    label: String,
     remark: Option<String>,
     overlap: Overlap,
     armed: Option<watch::Receiver<Option<DateTime<Utc>>>>,
@@ -76,16 +78,16 @@ impl Listeners {
     }
 
     /// A trigger cannot go on; the process does, and shows why.
-    pub fn ended(&mut self, process: &str, ended: Result<(usize, String), JoinError>) {
+    pub fn ended(&mut self, ended: Result<(usize, String), JoinError>) {
         match ended {
             Ok((index, error)) => {
                 let id = self.listening.each.get(index).map_or("", |trigger| trigger.id.as_str());
-                tracing::error!(process, trigger = id, %error, "a trigger ended");
+                tracing::error!(trigger = id, %error, "a trigger ended");
                 if let Some(now) = self.listening.now.get_mut(index) {
                     now.error = Some(error);
                 }
             }
-            Err(error) => tracing::error!(process, %error, "a trigger's task ended badly"),
+            Err(error) => tracing::error!(%error, "a trigger's task ended badly"),
         }
     }
 
@@ -127,12 +129,12 @@ async fn open_and_run(
     let mut open = Vec::new();
     for (index, mut trigger) in triggers {
         let cursor = fold.triggers.get(trigger.id()).map(|known| known.cursor.clone()).unwrap_or_default();
-        trigger.open(&cursor).await.map_err(|error| format!("trigger {}: {error}", trigger.id()))?;
+        trigger.open(&cursor).await.map_err(|error| format!("{} {}: {error}", trigger.kind(), trigger.label()))?;
         open.push((index, trigger));
     }
     for (index, trigger) in open {
         let sink = sink.clone();
-        tasks.spawn(async move { (index, trigger.run(sink).await.to_string()) });
+        tasks.spawn(async move { (index, trigger.run(sink).await.to_string()) }.in_current_span());
     }
     Ok(())
 }
@@ -142,6 +144,7 @@ impl OneTrigger {
         Self {
             id: trigger.id().to_owned(),
             kind: trigger.kind(),
+            label: trigger.label(),
             remark: trigger.remark(),
             overlap: trigger.overlap(),
             armed: trigger.armed(),
@@ -165,6 +168,7 @@ impl OneTrigger {
         TriggerStatus {
             id: self.id.clone(),
             kind: self.kind.to_owned(),
+            label: self.label.clone(),
             fired: moving.fired,
             filtered: filter.rejected + filter.failed,
             last_filtered: filter.last,

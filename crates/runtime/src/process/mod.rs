@@ -22,6 +22,7 @@ use flyball_journal::{Log, Recovered};
 use flyball_triggers::Receipt;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument;
 
 use crate::{Blueprint, ControlError, ProcessSpec, ProcessStatus, Settlement};
 use commands::{Answer, Command, Commands, Start, Stop};
@@ -78,7 +79,9 @@ impl AgentProcess {
             lent,
         };
         let reception = Reception::new(journal, fold, spec.delivery.max_pending);
-        tokio::spawn(supervisor.run(reception, taken));
+        // Whatever goes wrong in there, its log says whose it was.
+        let span = tracing::error_span!("process", name = %spec.name);
+        tokio::spawn(supervisor.run(reception, taken).instrument(span));
         Self { spec, commands, clock, context, shown }
     }
 

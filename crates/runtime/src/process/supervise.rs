@@ -118,7 +118,7 @@ impl Supervisor {
                 End::NotStarted { why, answer } => (why, answer),
             };
             if self.is_hopeless(restarts, &*Arc::clone(&resting.reception.journal)).await {
-                tracing::error!(process = %self.spec.name, %why, restarts, "the process failed and is not started again");
+                tracing::error!(%why, restarts, "the process failed and is not started again");
                 resting.stop_listening().await;
                 self.shown.send_modify(|shown| (shown.base.given_up, shown.base.over) = (true, true));
                 tell(asked, Err(self.not_started(&why)));
@@ -126,7 +126,7 @@ impl Supervisor {
             }
             restarts += 1;
             let wait = (self.spec.restart.backoff * 2_u32.saturating_pow(restarts - 1)).min(MAX_BACKOFF);
-            tracing::warn!(process = %self.spec.name, %why, ?wait, "the process failed and will be started again");
+            tracing::warn!(%why, ?wait, "the process failed and will be started again");
             tell(asked, Err(self.not_started(&format!("{why}; it is tried again in {} s", wait.as_secs_f64()))));
             match self.wait_for_restart(wait, commands, &mut resting).await {
                 Wake::Restart => {}
@@ -281,7 +281,7 @@ impl Supervisor {
         let stopping = reception.push(transition(from, LifecycleState::Stopping, ASKED_TO_STOP));
         let stopped = reception.append(transition(LifecycleState::Stopping, LifecycleState::Stopped, ASKED_TO_STOP)).await;
         if stopping.is_err() || stopped.is_err() {
-            tracing::error!(process = %self.spec.name, "that the process has stopped could not be recorded");
+            tracing::error!("that the process has stopped could not be recorded");
         }
         self.shown.send_modify(|shown| {
             (shown.base.state, shown.base.reason) = (LifecycleState::Stopped, ASKED_TO_STOP.to_owned());

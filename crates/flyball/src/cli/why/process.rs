@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::remedy;
 use crate::cli::ask;
 use crate::cli::past::{damage_advice, price, short, words};
+use crate::cli::ps::named;
 use crate::cli::suggest::command;
 use crate::cli::times::{instant, rewritten};
 use crate::instance::DataDir;
@@ -178,17 +179,17 @@ fn since(last: &str) -> String {
 
 /// What there is to say of a trigger.
 fn trigger(trigger: &TriggerStatus) -> Vec<String> {
-    let TriggerStatus { id, kind, .. } = trigger;
-    let next = trigger.next.map(|at| format!("  next      {}, by {id} ({kind})", instant(at)));
-    let ended = trigger.error.as_ref().map(|error| format!("  trigger   {id} ({kind}) ended: {}", short(error)));
-    let remark = trigger.remark.as_ref().map(|remark| format!("  trigger   {id} ({kind}) is {remark}"));
+    let name = named(trigger);
+    let next = trigger.next.map(|at| format!("  next      {}, by {name}", instant(at)));
+    let ended = trigger.error.as_ref().map(|error| format!("  trigger   {name} ended: {}", short(error)));
+    let remark = trigger.remark.as_ref().map(|remark| format!("  trigger   {name} is {remark}"));
     let filter = trigger.last_filtered.as_ref().map(|last| {
         let count = trigger.filtered;
-        format!("  filter    {id} ({kind}) let {} not through, the last at {}", counted(count, "event"), short(&since(last)))
+        format!("  filter    {name} let {} not through, the last at {}", counted(count, "event"), short(&since(last)))
     });
     let skipped = trigger.last_skipped.as_ref().map(|last| {
         let count = trigger.skipped;
-        format!("  skipped   {id} ({kind}) let {count} pass, the last because {}", short(last))
+        format!("  skipped   {name} let {count} pass, the last because {}", short(last))
     });
     [next, ended, remark, filter, skipped].into_iter().flatten().collect()
 }
