@@ -84,7 +84,7 @@ pub struct Promises {
     /// Answers that were no yes.
     pub refused: Vec<(u16, String)>,
     /// All answers, by their status.
-    statuses: Vec<u16>,
+    pub statuses: Vec<u16>,
 }
 
 impl Promises {
