@@ -34,8 +34,11 @@ fn slow_disk(outside: &Outside, millis: u64, quick: bool, tally: &Tally, seen: &
     let api = running.api().ok_or("it does not say where its API is")?;
     let mut senders: Vec<Sender> = (0..8).map(|number| Sender::new(&format!("s{number}"))).collect();
     // The start's own syncs come before its first event's: a sender that waits too long for them comes again.
+    let up_since = Instant::now();
     let first = eventually(LIMIT, || senders[0].send(node.hook(), "say", 0).then_some(()));
     first.ok_or_else(|| format!("it is up and takes no event: {:?} (P20)", senders[0].promises().statuses))?;
+    let (took, asked) = (up_since.elapsed().as_millis(), senders[0].promises().statuses.len());
+    tally.note(format!("the first yes came {took} ms after the port was open, to try {asked}"));
     let until = Instant::now() + Duration::from_millis(if quick { 1500 } else { 4000 + 4 * millis });
     let (looks, waits) = std::thread::scope(|scope| {
         for sender in &mut senders {
