@@ -19,7 +19,7 @@ pub struct Sink {
     offers: mpsc::Sender<News>,
     /// All must want an event.
     filters: Vec<Arc<Filter>>,
-    /// Whose filters they are, for the log: whoever offers may be anywhere.
+    /// Whose it is, for the log: whoever offers may be anywhere.
     span: Span,
 }
 
@@ -101,10 +101,10 @@ pub enum Refusal {
 
 impl Sink {
     /// A sink and the end from which a process takes the offers. `capacity` offers wait at most;
-    /// further ones wait at their trigger.
+    /// further ones wait at their trigger. What is logged of an offer bears the span in which this is called.
     pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<News>) {
         let (offers, taken) = mpsc::channel(capacity);
-        (Self { offers, filters: Vec::new(), span: Span::none() }, taken)
+        (Self { offers, filters: Vec::new(), span: Span::current() }, taken)
     }
 
     /// A sink to the same process which offers it only what `filter` wants, and what the filters of
@@ -113,8 +113,12 @@ impl Sink {
     pub fn filtered(&self, filter: Arc<Filter>) -> Self {
         let mut filtered = self.clone();
         filtered.filters.push(filter);
-        filtered.span = Span::current();
         filtered
+    }
+
+    /// The span of what is logged of its offers.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Offers `event`, and returns once it is durable or refused.

@@ -110,9 +110,7 @@ impl Trigger for WebhookTrigger {
         };
         let guarded = self.address.ip().is_loopback() && !self.config.is_signed();
         let header = self.config.header().to_ascii_lowercase();
-        // Its requests are answered by tasks of whichever process opened the port.
-        let span = tracing::Span::current();
-        let door = Door { id: self.id, config: self.config, header, guarded, clock: self.clock, sink: sink.clone(), span };
+        let door = Door { id: self.id, config: self.config, header, guarded, clock: self.clock, sink: sink.clone() };
         place.serve(Arc::new(door));
         tokio::select! {
             () = sink.closed() => Error::Unavailable("the process is not taking events".to_owned()),

@@ -78,9 +78,9 @@ impl AgentProcess {
             shown: showing,
             lent,
         };
-        let reception = Reception::new(journal, fold, spec.delivery.max_pending);
         // Whatever goes wrong in there, its log says whose it was.
         let span = tracing::error_span!("process", name = %spec.name);
+        let reception = span.in_scope(|| Reception::new(journal, fold, spec.delivery.max_pending));
         tokio::spawn(supervisor.run(reception, taken).instrument(span));
         Self { spec, commands, clock, context, shown }
     }

@@ -29,8 +29,6 @@ pub(super) struct Door {
     pub(super) guarded: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sink: Sink,
-    /// Whose it is, for the log.
-    pub(super) span: tracing::Span,
 }
 
 /// A sender that trickles its body must not hold a connection for long.
@@ -143,11 +141,11 @@ impl Door {
             }
             Ok(Err(Refusal::TooDeep)) => *too_deep(),
             Ok(Err(refusal @ Refusal::NoRoom)) => {
-                tracing::warn!(parent: &self.span, trigger = self.id, %refusal, "a webhook event was refused");
+                tracing::warn!(parent: self.sink.span(), trigger = self.id, %refusal, "a webhook event was refused");
                 not_now(StatusCode::INSUFFICIENT_STORAGE, "there is no room for the event", RETRY_LATER)
             }
             Ok(Err(refusal @ Refusal::NotDurable(_))) => {
-                tracing::warn!(parent: &self.span, trigger = self.id, %refusal, "a webhook event was refused");
+                tracing::warn!(parent: self.sink.span(), trigger = self.id, %refusal, "a webhook event was refused");
                 // The cause names files and disks, which are none of the sender's business.
                 not_now(StatusCode::SERVICE_UNAVAILABLE, "the event could not be made durable", RETRY_LATER)
             }
