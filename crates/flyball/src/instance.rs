@@ -102,11 +102,9 @@ impl DataDir {
         serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))
     }
 
-    /// Whether a program that is alive has the journal open, by the lock that the system lets go of with its end.
+    /// Whether a program that is alive has the journal open.
     pub fn is_held(&self) -> bool {
-        let lock = fs::File::open(self.journal().join("lock"));
-        // Taken for a moment where nobody has it; together with whoever else only asks.
-        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+        flyball_journal::is_held(&self.journal())
     }
 
     fn file(&self) -> PathBuf {

@@ -33,7 +33,7 @@ pub use journal::{Appended, Journal, MemoryJournal, append_patiently};
 pub use lifecycle::{IDLE, InvalidTransition, LifecycleState, TOO_OLD};
 pub use log::{
     Anchor, Audit, Compacted, DEFAULT_SEGMENT_BYTES, Damage, Exported, Log, ProcessAudit, Recovered, Recovery, Retention,
-    TornTail, audit, audit_against, audit_storage, damaged, export, raw_records, read, read_storage,
+    TornTail, audit, audit_against, audit_storage, damaged, export, is_held, is_log, raw_records, read, read_storage,
 };
 pub use replay::Replay;
 pub use storage::{Fault, FileStorage, MemoryStorage, SegmentFile, Storage, Unsynced, make_folder};

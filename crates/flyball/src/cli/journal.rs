@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use flyball_journal::{Anchor, Audit, Entry, Exported, History, Record, audit, audit_against, export, raw_records};
+use flyball_journal::{Anchor, Audit, Entry, Exported, History, Record, audit, audit_against, export, is_log, raw_records};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::json;
@@ -87,21 +87,12 @@ impl Journal {
 
 /// Without this a folder that is no journal would be one in which nothing is wrong.
 fn is_journal(path: &Path) -> Result<()> {
-    if has_log(path)? {
+    if is_log(path).with_context(|| format!("reading {}", path.display()))? {
         return Ok(());
     }
     let inner = path.join("journal");
-    let instead = if has_log(&inner).unwrap_or(false) { format!("; did you mean {}?", inner.display()) } else { String::new() };
+    let instead = if is_log(&inner).unwrap_or(false) { format!("; did you mean {}?", inner.display()) } else { String::new() };
     bail!("there is no journal in {}{instead}", path.display())
-}
-
-/// A log has its lock from its first moment on; a copy may have its segments alone, which have numbers for names.
-fn has_log(path: &Path) -> Result<bool> {
-    let entries = std::fs::read_dir(path).with_context(|| format!("reading {}", path.display()))?;
-    let names: Vec<PathBuf> = entries.map(|entry| Ok(entry?.file_name().into())).collect::<std::io::Result<_>>()?;
-    let numbered = |name: &Path| name.file_stem().is_some_and(|stem| stem.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    let is_segment = |name: &Path| name.extension().is_some_and(|extension| extension == "jsonl") && numbered(name);
-    Ok(names.iter().any(|name| name.as_os_str() == "lock" || is_segment(name)))
 }
 
 fn named(journals: &[PathBuf]) -> String {

@@ -48,6 +48,7 @@ use writer::Writer;
 pub(crate) use audit::open;
 pub use audit::{Anchor, Audit, Damage, ProcessAudit, audit, audit_against, audit_storage, damaged};
 pub use export::{Exported, export, raw_records};
+pub use lock::{is_held, is_log};
 #[cfg(feature = "index")]
 pub(crate) use recover::io_error;
 pub use recover::{Recovered, Recovery, TornTail};
